@@ -1,0 +1,29 @@
+"""Simulated noisy links: bits in, damaged bits (or their log-likelihood ratios) out.
+
+The physical layer of gencomm, usable alone: it knows nothing of pictures, torch or gencomm.
+
+>>> import channels
+>>> link = channels.Link.parse("qpsk|awgn(ebno_db=4)")
+>>> received = link.transmit(channels.PackedBits.from_bytes(b"hello"), trials=range(3))
+>>> received.bits.shape
+(3, 5)
+"""
+
+from channels.bits import PackedBits
+from channels.link import CHANNELS, Ledger, Link, ReceivedBatch
+from channels.noise import NoiseStream
+from channels.registry import Registry
+from channels.spec import SpecError, parse_chain, parse_spec
+
+__all__ = [
+    "CHANNELS",
+    "Ledger",
+    "Link",
+    "NoiseStream",
+    "PackedBits",
+    "ReceivedBatch",
+    "Registry",
+    "SpecError",
+    "parse_chain",
+    "parse_spec",
+]

@@ -1,0 +1,1 @@
+"""The noisy part of a link: one file a medium."""

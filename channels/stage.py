@@ -1,0 +1,138 @@
+"""What a stage of a link is, and what travels between stages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from channels.spec import Spec
+
+
+@dataclass
+class Batch:
+    """What travels between the stages of a link: a batch of trials of one payload.
+
+    Attributes
+    ----------
+    n_bits : int
+        Bits per trial at this point of the chain.
+    bits : uint8 array, shape (trials, ceil(n_bits / 8)), or None
+        Packed bits, most significant first, spare bits zero. Before the first medium all trials
+        are alike and the array may have a single row; stages broadcast over it.
+    symbols : complex64 array, shape (trials, n_symbols), or None
+        Constellation points of mean energy 1 (one row before the first medium, as for bits).
+    llr : float32 array, shape (trials, n_bits), or None
+        ln(P(bit = 0) / P(bit = 1)): positive means 0. Where it is there, `bits` agrees with it.
+    erased : uint8 array, shape (trials, ceil(n_bits / 8)), or None
+        Packed mask of bits that the receiver knows to be lost. Their `bits` read 0.
+    crossover : float
+        Where hard bits came from a binary medium: its probability of error, for LLRs.
+    noise : float or float32 array, shape (trials, n_symbols)
+        N0, the variance of the complex noise (N0 / 2 on each axis), after equalisation.
+    gain : complex64 array, shape (trials, n_symbols), or None
+        Channel gains as the receiver believes them to be.
+    classes : uint8 array, shape (n_bits,), or None
+        Importance of each payload bit, 0 the most important.
+    """
+
+    n_bits: int
+    bits: np.ndarray | None = None
+    symbols: np.ndarray | None = None
+    llr: np.ndarray | None = None
+    erased: np.ndarray | None = None
+    crossover: float = 0.0
+    noise: float | np.ndarray = 0.0
+    gain: np.ndarray | None = None
+    classes: np.ndarray | None = None
+
+    def with_(self, **changes: Any) -> Batch:
+        """A copy with some fields changed."""
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a stage is told about the link it sits in, once, when the link is compiled.
+
+    Attributes
+    ----------
+    rate : float
+        Product of the code rates of the whole chain: information bits per coded bit.
+    bits_per_symbol : int
+        Of the chain's modulation; 0 where there is none.
+    soft : bool
+        Whether somebody to the left (a decoder, or the codec) wants LLRs.
+    """
+
+    rate: float = 1.0
+    bits_per_symbol: int = 0
+    soft: bool = False
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What a stage makes of `n_in` bits: bits or symbols out, and what was added on the way."""
+
+    n_out: int
+    parity: int = 0
+    framing: int = 0
+    padding: int = 0
+    symbols: int = 0
+
+
+class Stage:
+    """Base class of everything in a chain.
+
+    A stage is built from its spec, told its context once (`configure`) and then used many times.
+    It keeps nothing between calls; what `backward` must remember of `forward` goes into `state`.
+
+    Class attributes
+    ----------------
+    takes, gives : "bits" or "symbols"
+        What `forward` consumes and produces; `backward` goes the other way.
+    medium : bool
+        Whether this is the noisy part. Media come last.
+    soft_input : bool
+        Whether `backward` decodes better from LLRs than from hard bits.
+    """
+
+    takes = "bits"
+    gives = "bits"
+    medium = False
+    soft_input = False
+    #: information bits per coded bit, and coded bits per symbol for a modulation
+    rate: float = 1.0
+    bits_per_symbol: int = 0
+    #: the spec this was built from, for messages; set by the link
+    spec: Spec | None = None
+
+    def configure(self, context: Context) -> None:
+        """Take note of the link's properties; build tables. Called once."""
+
+    def sizes(self, n_in: int) -> Sizes:
+        """Sizes for `n_in` bits (for a medium on symbols: symbols) in; no side effects."""
+        return Sizes(n_in)
+
+    def forward(self, batch: Batch, rngs: Sequence[np.random.Generator]) -> tuple[Batch, Any]:
+        """Send. `rngs` holds one generator a trial, this stage's own."""
+        return batch, None
+
+    def backward(self, batch: Batch, state: Any) -> Batch:
+        """Receive: undo `forward`, given what it kept in `state`."""
+        return batch
+
+    def facts(self) -> Mapping[str, float]:
+        """Numbers for the ledger known after `configure`, such as ``esno_db``."""
+        return {}
+
+
+@dataclass(frozen=True)
+class StageSizes:
+    """A line of the ledger: one stage and what it added."""
+
+    stage: str
+    n_in: int
+    sizes: Sizes = field(default_factory=lambda: Sizes(0))
