@@ -48,8 +48,8 @@ class ErrorRates:
     seconds : float
         Wall time spent.
     stop_reason : StopReason
-        ``block_errors`` (enough were wrong), ``max_blocks``, ``max_bits`` or ``seconds``; ``running`` in
-        what `progress` is shown.
+        ``block_errors`` (enough were wrong), ``max_blocks``, ``max_bits`` or ``seconds``;
+        ``running`` in what `progress` is shown.
     """
 
     link: str
