@@ -1,0 +1,414 @@
+"""The store: one SQLite file per run, appended to cell by cell, never overwritten.
+
+Tables (all STRICT):
+
+``run``
+    One line per invocation of the sweep: when, with which configuration, on what.
+``cell``
+    One line per finished cell: what it was, how many trials, why it stopped, the clean result,
+    the ledger. `position` is its place in the plan.
+``row``
+    One line per trial: status, bit errors, one REAL column per metric.
+``timing``
+    CPU seconds per stage. Apart from the others because it differs from run to run.
+``artefact``
+    Pictures kept for contact sheets.
+
+A cell comes in with its rows in one transaction, so a run killed at any moment holds whole cells
+only. Write-ahead logging lets readers look while a sweep is running.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+STORE_NAME = "store.sqlite"
+#: "gcom" in ASCII: lets `file` and a wrong path be told apart.
+APPLICATION_ID = 0x67636F6D
+SCHEMA_VERSION = 1
+#: Columns of `row` that a metric can't be called after.
+RESERVED = frozenset(
+    {"cell", "trial", "status", "detail", "bit_errors", "n_bits", "codec", "link", "item"}
+    | {"link_spec", "header", "decode", "conceal", "bpp"}
+)
+
+_SCHEMA = """
+CREATE TABLE run (
+    id INTEGER PRIMARY KEY,
+    started TEXT NOT NULL,
+    config TEXT NOT NULL,
+    environment TEXT NOT NULL
+) STRICT;
+CREATE TABLE cell (
+    hash TEXT PRIMARY KEY,
+    position INTEGER NOT NULL,
+    identity TEXT NOT NULL,
+    item TEXT NOT NULL,
+    codec TEXT NOT NULL,
+    link TEXT NOT NULL,
+    link_spec TEXT NOT NULL,
+    point TEXT NOT NULL,
+    policy TEXT NOT NULL,
+    trials INTEGER NOT NULL,
+    stop TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    pixels INTEGER NOT NULL,
+    samples INTEGER NOT NULL,
+    n_bits INTEGER NOT NULL,
+    side_bits INTEGER NOT NULL,
+    bits_hash TEXT NOT NULL,
+    clean_status TEXT NOT NULL,
+    clean_scores TEXT NOT NULL,
+    ledger TEXT NOT NULL,
+    notes TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE timing (
+    cell TEXT NOT NULL,
+    stage TEXT NOT NULL,
+    seconds REAL NOT NULL
+) STRICT;
+CREATE TABLE artefact (
+    name TEXT PRIMARY KEY,
+    cell TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    media_type TEXT NOT NULL,
+    data BLOB NOT NULL
+) STRICT;
+"""
+
+
+class StoreError(RuntimeError):
+    """A store that can't be opened, or doesn't belong to what is asked of it."""
+
+
+@dataclass(frozen=True)
+class RowRecord:
+    """What one trial gave; `scores` are in the order of the store's metrics."""
+
+    trial: int
+    status: str
+    detail: str
+    bit_errors: int
+    scores: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A picture kept for a contact sheet, encoded as `media_type` says.
+
+    `kind` is "original" (cell "", one per item), or "received" (trial 0 of a cell).
+    """
+
+    name: str
+    cell: str
+    kind: str
+    media_type: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class CellRecord:
+    """A finished cell with its rows: what :meth:`Store.add` writes in one transaction.
+
+    Attributes
+    ----------
+    hash, position, identity
+        Content hash, place in the plan, and the canonical JSON that the hash is of.
+    item, codec, link, link_spec, point, policy
+        The item's id, the codec's spec, the link as the configuration writes it and with the
+        grid's values `point` put in, the policy.
+    trials, stop, detail
+        Rows there are, why they ended, and a word of explanation where something went wrong.
+    pixels, samples : int
+        Of the item: width x height, and the same times the colours (for channel uses per sample).
+    n_bits, side_bits : int
+        Bits that went over the link; bits granted error-free.
+    bits_hash : str
+        SHA-256 of the encoded bits and side information.
+    clean_status, clean_scores
+        Result of the undamaged bits.
+    ledger, notes : dict
+        The link's ledger; what the encoder noted.
+    timing : dict
+        CPU seconds by stage.
+    """
+
+    hash: str
+    position: int
+    identity: str
+    item: str
+    codec: str
+    link: str
+    link_spec: str
+    point: Mapping[str, Any]
+    policy: Mapping[str, Any]
+    trials: int
+    stop: str
+    detail: str
+    pixels: int
+    samples: int
+    n_bits: int
+    side_bits: int
+    bits_hash: str
+    clean_status: str
+    clean_scores: Mapping[str, float]
+    ledger: Mapping[str, Any]
+    notes: Mapping[str, Any]
+    rows: Sequence[RowRecord] = ()
+    artefacts: Sequence[Artefact] = ()
+    timing: Mapping[str, float] = field(default_factory=dict)
+
+
+_CELL_COLUMNS = (
+    "hash position identity item codec link link_spec point policy trials stop detail pixels "
+    "samples n_bits side_bits bits_hash clean_status clean_scores ledger notes"
+).split()
+_JSON_COLUMNS = frozenset({"point", "policy", "clean_scores", "ledger", "notes"})
+
+
+def canonical_json(value: Any) -> str:
+    """One text for one value: sorted keys, no spaces, shortest form of each number."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def quoted(name: str) -> str:
+    """`name` as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def connect(path: Path, read_only: bool = False) -> sqlite3.Connection:
+    """Open the file. Transactions are ours to begin and end."""
+    uri = path.resolve().as_uri() + ("?mode=ro" if read_only else "")
+    db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=60)
+    db.row_factory = sqlite3.Row
+    return db
+
+
+class Store:
+    """The store of one run.
+
+    Parameters
+    ----------
+    path : path
+        The SQLite file, or the run's folder that holds ``store.sqlite``.
+    metrics : list of str, optional
+        Column names of the metrics; creates the file where it isn't there. Without them the file
+        is opened for reading only.
+
+    Raises
+    ------
+    StoreError
+        No such file, not a store, written by a newer gencomm, or holding other metrics.
+    """
+
+    def __init__(self, path: str | Path, metrics: Sequence[str] | None = None):
+        path = Path(path)
+        self.path = path / STORE_NAME if path.is_dir() or not path.suffix else path
+        if metrics is None and not self.path.is_file():
+            raise StoreError(f"no run lies at {path}: {self.path} is missing")
+        self._db = connect(self.path, read_only=metrics is None)
+        try:
+            self._open(metrics)
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            raise StoreError(f"{self.path} can't be read as a store: {error}") from error
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _open(self, metrics: Sequence[str] | None) -> None:
+        if metrics is not None:
+            self._db.execute("PRAGMA journal_mode=WAL")
+            # WAL + NORMAL: a killed process loses nothing; a power cut may lose the last cells.
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._create(metrics)
+        application = self._db.execute("PRAGMA application_id").fetchone()[0]
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if application != APPLICATION_ID:
+            raise StoreError(f"{self.path} is not a store of gencomm")
+        if version != SCHEMA_VERSION:
+            raise StoreError(
+                f"{self.path} has version {version} of the store; this gencomm reads "
+                f"{SCHEMA_VERSION}. Read it with the gencomm that wrote it"
+            )
+        columns = [line["name"] for line in self._db.execute("PRAGMA table_info('row')")]
+        self.metrics = tuple(c for c in columns if c not in RESERVED)
+        if metrics is not None and tuple(metrics) != self.metrics:
+            raise StoreError(
+                f"{self.path} holds the metrics {', '.join(self.metrics)}, not "
+                f"{', '.join(metrics)}; use another folder for --out"
+            )
+
+    def _create(self, metrics: Sequence[str]) -> None:
+        """Lay out an empty file; all or nothing."""
+        with self._transaction():
+            if self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+                return
+            clash = sorted({name.lower() for name in metrics} & RESERVED)
+            if clash:
+                raise StoreError(f"a metric can't be called {', '.join(clash)}")
+            for statement in _SCHEMA.split(";\n"):
+                if statement.strip():
+                    self._db.execute(statement)
+            columns = "".join(f"{quoted(name)} REAL, " for name in metrics)
+            self._db.execute(
+                "CREATE TABLE row (cell TEXT NOT NULL REFERENCES cell(hash), trial INTEGER NOT "
+                "NULL, status TEXT NOT NULL, detail TEXT NOT NULL, bit_errors INTEGER NOT NULL, "
+                f"{columns}PRIMARY KEY (cell, trial)) STRICT, WITHOUT ROWID"
+            )
+            self._db.execute(f"PRAGMA application_id={APPLICATION_ID}")
+            self._db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+
+    @contextmanager
+    def _transaction(self):
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def begin_run(self, started: str, config: Mapping, environment: Mapping) -> None:
+        """Note an invocation."""
+        with self._transaction():
+            self._db.execute(
+                "INSERT INTO run (started, config, environment) VALUES (?, ?, ?)",
+                (started, json.dumps(config, sort_keys=False), canonical_json(environment)),
+            )
+
+    def add(self, cell: CellRecord) -> bool:
+        """Write a finished cell with all that belongs to it, or nothing.
+
+        Returns False, and leaves everything as it was, where the cell is there already.
+        """
+        values = [getattr(cell, name) for name in _CELL_COLUMNS]
+        values = [
+            canonical_json(dict(v)) if name in _JSON_COLUMNS else v
+            for name, v in zip(_CELL_COLUMNS, values, strict=True)
+        ]
+        marks = ", ".join("?" * (5 + len(self.metrics)))
+        with self._transaction():
+            if self._db.execute("SELECT 1 FROM cell WHERE hash = ?", (cell.hash,)).fetchone():
+                return False
+            self._db.execute(
+                f"INSERT INTO cell ({', '.join(_CELL_COLUMNS)}) "
+                f"VALUES ({', '.join('?' * len(_CELL_COLUMNS))})",
+                values,
+            )
+            self._db.executemany(
+                f"INSERT INTO row VALUES ({marks})",
+                (
+                    (cell.hash, r.trial, r.status, r.detail, r.bit_errors, *r.scores)
+                    for r in cell.rows
+                ),
+            )
+            for kept in cell.artefacts:
+                self._db.execute(
+                    "INSERT OR IGNORE INTO artefact VALUES (?, ?, ?, ?, ?)",
+                    (kept.name, kept.cell, kept.kind, kept.media_type, kept.data),
+                )
+            self._timing(cell.hash, cell.timing)
+        return True
+
+    def add_timing(self, seconds: Mapping[str, float]) -> None:
+        """Book CPU seconds that belong to no cell."""
+        with self._transaction():
+            self._timing("", seconds)
+
+    def _timing(self, cell: str, seconds: Mapping[str, float]) -> None:
+        self._db.executemany(
+            "INSERT INTO timing VALUES (?, ?, ?)",
+            [(cell, stage, float(value)) for stage, value in seconds.items()],
+        )
+
+    def finished(self) -> set[str]:
+        """Hashes of the cells that are there."""
+        return {line["hash"] for line in self._db.execute("SELECT hash FROM cell")}
+
+    def runs(self) -> list[dict[str, Any]]:
+        """The invocations, oldest first; `config` and `environment` as dicts."""
+        found = self._db.execute("SELECT * FROM run ORDER BY id").fetchall()
+        return [
+            {
+                "started": line["started"],
+                "config": json.loads(line["config"]),
+                "environment": json.loads(line["environment"]),
+            }
+            for line in found
+        ]
+
+    def cells(self, hashes: Iterable[str] | None = None) -> list[CellRecord]:
+        """Finished cells in the plan's order, without rows, pictures and times.
+
+        `hashes` picks some of them.
+        """
+        wanted = None if hashes is None else set(hashes)
+        found = []
+        for line in self._db.execute("SELECT * FROM cell ORDER BY position, hash"):
+            if wanted is None or line["hash"] in wanted:
+                values = {
+                    name: json.loads(line[name]) if name in _JSON_COLUMNS else line[name]
+                    for name in _CELL_COLUMNS
+                }
+                found.append(CellRecord(**values))
+        return found
+
+    def rows(self, cell: str) -> list[RowRecord]:
+        """The rows of one cell by trial."""
+        found = self._db.execute("SELECT * FROM row WHERE cell = ? ORDER BY trial", (cell,))
+        return [
+            RowRecord(
+                line["trial"],
+                line["status"],
+                line["detail"],
+                line["bit_errors"],
+                tuple(line[name] for name in self.metrics),
+            )
+            for line in found
+        ]
+
+    def artefacts(self, cell: str | None = None) -> list[Artefact]:
+        """Pictures kept, all or those of one cell ("" for the originals)."""
+        query, values = "SELECT * FROM artefact", ()
+        if cell is not None:
+            query, values = query + " WHERE cell = ?", (cell,)
+        return [Artefact(*line) for line in self._db.execute(query + " ORDER BY name", values)]
+
+    def timing(self) -> dict[str, float]:
+        """CPU seconds by stage, over all invocations."""
+        query = "SELECT stage, sum(seconds) AS total FROM timing GROUP BY stage ORDER BY stage"
+        return {line["stage"]: line["total"] for line in self._db.execute(query)}
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """How many rows have each status, and how many cells each stop reason."""
+
+        def count(query: str) -> dict[str, int]:
+            return {line[0]: line[1] for line in self._db.execute(query)}
+
+        return {
+            "status": count("SELECT status, count(*) FROM row GROUP BY status ORDER BY 1"),
+            "stop": count("SELECT stop, count(*) FROM cell GROUP BY stop ORDER BY 1"),
+        }
+
+    def query(self, sql: str) -> tuple[list[str], list[tuple]]:
+        """Column names and lines of a SELECT, for tables."""
+        with closing(self._db.execute(sql)) as cursor:
+            return [c[0] for c in cursor.description], [tuple(line) for line in cursor]
+
+    def close(self) -> None:
+        """Close the file; the write-ahead log is folded in."""
+        self._db.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
