@@ -1,0 +1,77 @@
+"""Several metrics at once, without computing anything twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from gencomm.metrics.base import Metric
+from gencomm.metrics.registry import make_metric
+
+
+class Panel:
+    """Metrics measured together.
+
+    Metrics that share terms (SSIM and MS-SSIM: attribute ``family``, methods ``terms`` and
+    ``score``) compute them once.
+
+    Parameters
+    ----------
+    metrics : sequence of str or Metric
+        Specs such as ``"psnr"``, or metrics themselves.
+
+    Examples
+    --------
+    >>> panel = Panel(["psnr", "ssim", "ms_ssim"])
+    >>> state = panel.prepare(item.value)
+    >>> panel.measure(state, received[None])["psnr"]
+    array([31.07])
+    """
+
+    def __init__(self, metrics: Sequence[str | Metric]):
+        self.metrics = [make_metric(m) if isinstance(m, str) else m for m in metrics]
+        names = [metric.name for metric in self.metrics]
+        if len(set(names)) < len(names):
+            raise ValueError(f"a metric is named twice: {', '.join(names)}")
+        groups: dict[str, list[Any]] = {}
+        for metric in self.metrics:
+            groups.setdefault(getattr(metric, "family", metric.name), []).append(metric)
+        # The leader computes the terms that all of its group are scored from.
+        self._groups = [
+            (max(group, key=lambda m: getattr(m, "scales", 1)), group) for group in groups.values()
+        ]
+
+    @property
+    def names(self) -> list[str]:
+        """Column names, in the order given."""
+        return [metric.name for metric in self.metrics]
+
+    def prepare(self, reference: np.ndarray) -> list[Any]:
+        """What all metrics want to know of the original, computed once an item."""
+        return [leader.prepare(reference) for leader, _ in self._groups]
+
+    def measure(self, state: list[Any], values: np.ndarray) -> dict[str, np.ndarray]:
+        """Scores of a batch (trials, *reference.shape): float64 (trials,) for each metric.
+
+        Raises
+        ------
+        ValueError
+            Values of another shape or type than the original, or a metric that gives back
+            something else than a finite number a trial.
+        """
+        found: dict[str, np.ndarray] = {}
+        for part, (leader, group) in zip(state, self._groups, strict=True):
+            if len(group) == 1:
+                found[leader.name] = leader.measure(part, values)
+            else:
+                terms = leader.terms(part, values)
+                found.update({metric.name: metric.score(terms) for metric in group})
+        for name, scores in found.items():
+            if scores.shape != (len(values),) or not np.isfinite(scores).all():
+                raise ValueError(
+                    f"metric {name!r} gave {scores!r} for {len(values)} trials; "
+                    "a metric gives one finite number a trial"
+                )
+        return {name: found[name] for name in self.names}
