@@ -24,7 +24,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +58,9 @@ CREATE TABLE cell (
     trials INTEGER NOT NULL,
     stop TEXT NOT NULL,
     detail TEXT NOT NULL,
-    pixels INTEGER NOT NULL,
-    samples INTEGER NOT NULL,
     n_bits INTEGER NOT NULL,
     side_bits INTEGER NOT NULL,
+    bpp REAL,
     bits_hash TEXT NOT NULL,
     clean_status TEXT NOT NULL,
     clean_scores TEXT NOT NULL,
@@ -125,16 +124,16 @@ class CellRecord:
         grid's values `point` put in, the policy.
     trials, stop, detail
         Rows there are, why they ended, and a word of explanation where something went wrong.
-    pixels, samples : int
-        Of the item: width x height, and the same times the colours (for channel uses per sample).
     n_bits, side_bits : int
         Bits that went over the link; bits granted error-free.
+    bpp : float or None
+        Bits per pixel sent, as :class:`gencomm.policy.CellLedger` counts them.
     bits_hash : str
         SHA-256 of the encoded bits and side information.
     clean_status, clean_scores
         Result of the undamaged bits.
     ledger, notes : dict
-        The link's ledger; what the encoder noted.
+        Where the bits went (:class:`gencomm.policy.CellLedger`); what the encoder noted.
     timing : dict
         CPU seconds by stage.
     """
@@ -151,10 +150,9 @@ class CellRecord:
     trials: int
     stop: str
     detail: str
-    pixels: int
-    samples: int
     n_bits: int
     side_bits: int
+    bpp: float | None
     bits_hash: str
     clean_status: str
     clean_scores: Mapping[str, float]
@@ -165,10 +163,10 @@ class CellRecord:
     timing: Mapping[str, float] = field(default_factory=dict)
 
 
-_CELL_COLUMNS = (
-    "hash position identity item codec link link_spec point policy trials stop detail pixels "
-    "samples n_bits side_bits bits_hash clean_status clean_scores ledger notes"
-).split()
+_APART = ("rows", "artefacts", "timing")
+_CELL_COLUMNS = [
+    f.name for f in fields(CellRecord) if f.name not in ("rows", "artefacts", "timing")
+]
 _JSON_COLUMNS = frozenset({"point", "policy", "clean_scores", "ledger", "notes"})
 
 

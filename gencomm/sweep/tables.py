@@ -11,6 +11,9 @@ from gencomm.sweep.store import Store, quoted
 if TYPE_CHECKING:
     import pandas as pd
 
+_FROM_CELL = ["samples", "codec_bits", "header_bits", "bpp_total", "cbr", "uses_per_pixel"]
+_FROM_LINK = ["parity", "framing", "padding", "sent_bits", "channel_uses", "code_rate"]
+
 
 def load_run(run: str | Path) -> pd.DataFrame:
     """Every row of a run, finished or still running.
@@ -43,7 +46,8 @@ def load_run(run: str | Path) -> pd.DataFrame:
     ``bit_errors``, ``n_bits``
         Bits of the payload that came back wrong, and how many were sent.
     ``bpp``
-        Bits per pixel of the encoded item, side information included.
+        Bits per pixel sent: payload and the codec's side information, but not a header that the
+        policy protects.
     ``detail``
         What the decoder said, where it said something.
     ``cell``
@@ -60,8 +64,7 @@ def load_run(run: str | Path) -> pd.DataFrame:
         metrics = "".join(f"r.{quoted(name)}, " for name in store.metrics)
         columns, lines = store.query(
             "SELECT c.codec, c.link, c.link_spec, c.point, c.policy, c.item, r.trial, r.status, "
-            f"{metrics}r.bit_errors, c.n_bits, "
-            "1.0 * (c.n_bits + c.side_bits) / c.pixels AS bpp, r.detail, r.cell "
+            f"{metrics}r.bit_errors, c.n_bits, c.bpp, r.detail, r.cell "
             "FROM row AS r JOIN cell AS c ON c.hash = r.cell "
             "ORDER BY c.position, c.hash, r.trial"
         )
@@ -82,29 +85,27 @@ def load_cells(run: str | Path) -> pd.DataFrame:
     ``trials``, ``stop``, ``detail``
         Rows of the cell and why it stopped: "max_trials", "half_width", "max_errors",
         "no_errors_possible", "limit" or "not_encoded".
-    ``pixels``, ``samples``
-        Width x height of the item, and the same times its colours.
-    ``bpp``, ``cbr``
-        Bits per pixel sent, side information included; channel uses per sample.
     ``clean_status``, ``clean_<metric>``
         What the undamaged bits give.
-    ``n_bits``, ``side_bits``, ``parity``, ``framing``, ``padding``, ``sent_bits``,
-    ``channel_uses``, ``code_rate``
-        The ledger: payload, bits granted error-free, and what the link added.
+    ``n_bits``, ``side_bits``, ``bpp``, ``bits_hash``
+        Payload, bits granted error-free, bits per pixel sent, SHA-256 of the encoded bits.
+    ``samples``, ``codec_bits``, ``header_bits``, ``bpp_total``, ``cbr``, ``uses_per_pixel``
+        As in :class:`gencomm.policy.CellLedger`; ``cbr`` is channel uses per source sample.
+    ``parity``, ``framing``, ``padding``, ``sent_bits``, ``channel_uses``, ``code_rate``
+        What the link added, as in :class:`channels.Ledger`.
     ``link_ber``, ``ebno_db``, ``esno_db``, ...
         What the link states about itself in closed form, where it does.
-    ``bits_hash``, ``notes``
-        SHA-256 of the encoded bits; what the encoder noted (a dict).
+    ``notes``
+        What the encoder noted (a dict).
     """
     import pandas as pd
 
     with Store(run) as store:
         lines = []
         for cell in store.cells():
-            ledger = cell.ledger
-            uses = ledger.get("channel_uses", 0)
+            ledger = dict(cell.ledger)
+            link = ledger.pop("link", {})
             line = {
-                "cell": cell.hash,
                 "codec": cell.codec,
                 "link": cell.link,
                 "link_spec": cell.link_spec,
@@ -114,20 +115,19 @@ def load_cells(run: str | Path) -> pd.DataFrame:
                 "trials": cell.trials,
                 "stop": cell.stop,
                 "detail": cell.detail,
-                "pixels": cell.pixels,
-                "samples": cell.samples,
-                "bpp": (cell.n_bits + cell.side_bits) / cell.pixels,
-                "cbr": uses / cell.samples,
                 "clean_status": cell.clean_status,
                 **{f"clean_{name}": value for name, value in cell.clean_scores.items()},
                 "n_bits": cell.n_bits,
                 "side_bits": cell.side_bits,
+                "bpp": cell.bpp,
             }
-            for name in ("parity", "framing", "padding", "sent_bits", "channel_uses", "code_rate"):
-                line[name] = ledger.get(name)
-            for name, value in ledger.get("facts", {}).items():
-                line.setdefault("link_ber" if name == "ber" else name, value)
-            line["bits_hash"], line["notes"] = cell.bits_hash, cell.notes
+            more = {name: ledger.get(name) for name in _FROM_CELL}
+            more |= {name: link.get(name) for name in _FROM_LINK}
+            for name, value in link.get("facts", {}).items():
+                more["link_ber" if name == "ber" else name] = value
+            for name, value in more.items():  # the grid's own names come first
+                line.setdefault(name, value)
+            line |= {"cell": cell.hash, "bits_hash": cell.bits_hash, "notes": cell.notes}
             lines.append(line)
     if not lines:
         return pd.DataFrame({"codec": [], "link": [], "item": [], "trials": [], "stop": []})
@@ -144,8 +144,10 @@ def _spread(frame: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
             # few distinct texts for many rows: parse each once
             known = {text: json.loads(text) for text in frame[column].unique()}
             keys = dict.fromkeys(key for value in known.values() for key in value)
-            for key in keys:
-                parts.append(frame[column].map({t: v.get(key) for t, v in known.items()}).rename(key))
+            parts += [
+                frame[column].map({t: v.get(key) for t, v in known.items()}).rename(key)
+                for key in keys
+            ]
         else:
             parts.append(frame[column])
     return pd.concat(parts, axis=1) if parts else frame

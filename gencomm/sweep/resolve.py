@@ -1,0 +1,309 @@
+"""From a configuration's text to the parts it names, with every mistake found at once."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from channels.link import Link
+from channels.spec import Spec, SpecError, parse_chain, parse_spec, suggest
+from gencomm.codecs.registry import CODECS
+from gencomm.metrics.registry import METRICS
+from gencomm.policy import Policy
+from gencomm.sources import SOURCES, Source
+from gencomm.sweep.config import BUILT_IN, SweepConfig, read_yaml
+from gencomm.sweep.grid import Axis, axis_values, fill, missing_axis, placeholders, points
+from gencomm.sweep.problems import ConfigError, Problem, from_pydantic, path_text
+from gencomm.sweep.store import RESERVED
+
+_VARIABLE = re.compile(r"\$\{([^{}]*)\}")
+
+
+@dataclass(frozen=True)
+class CodecPart:
+    """A codec of the sweep: its one spec, what it takes and wants, and what decides its answer."""
+
+    spec: str
+    modality: str
+    wants: frozenset[str]
+    identity: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class LinkPart:
+    """A link of the sweep: as written, the grid's values in it, and its one spec."""
+
+    template: str
+    point: dict[str, Any]
+    spec: str
+
+
+@dataclass(frozen=True)
+class MetricPart:
+    """A metric of the sweep: its one spec, and the name of its column."""
+
+    spec: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A configuration with everything that it names found and built."""
+
+    config: SweepConfig
+    source: Source
+    codecs: tuple[CodecPart, ...]
+    links: tuple[LinkPart, ...]
+    policies: tuple[Policy, ...]
+    metrics: tuple[MetricPart, ...]
+
+
+def read_config(config: SweepConfig | Mapping[str, Any] | str | Path | None) -> SweepConfig:
+    """Read a configuration and check all of it.
+
+    Parameters
+    ----------
+    config : path, mapping, or None
+        None means the built-in configuration of the main job.
+
+    Raises
+    ------
+    ConfigError
+        With every problem, its path and a suggestion.
+    """
+    return resolve(config).config
+
+
+def resolve(config: SweepConfig | Mapping[str, Any] | str | Path | None) -> Resolved:
+    """The same, with the parts that the configuration names."""
+    name, raw = "configuration", config
+    if config is None:
+        config = BUILT_IN
+    if isinstance(config, SweepConfig):
+        raw = config.plain()
+    elif isinstance(config, (str, Path)):
+        name, raw = str(config), read_yaml(Path(config))
+    if not isinstance(raw, Mapping):
+        message = "a mapping with source, codecs and links is needed, such as 'seed: 1'"
+        raise ConfigError(name, [Problem("", message)])
+    problems: list[Problem] = []
+    model = None
+    try:
+        model = SweepConfig.model_validate(dict(raw))
+    except ValidationError as error:
+        problems += from_pydantic(error, SweepConfig)
+    parts = _Parts(raw, problems)
+    if problems or model is None or parts.source is None:
+        raise ConfigError(name, problems)
+    return Resolved(
+        model,
+        parts.source,
+        tuple(parts.codecs),
+        tuple(parts.links),
+        tuple(parts.policies),
+        tuple(parts.metrics),
+    )
+
+
+def _texts(value: Any, key: str) -> list[tuple[str, str]]:
+    """(path, text) of each text in a list; other things are pydantic's to complain about."""
+    if isinstance(value, str):
+        return [(key, value)]
+    if not isinstance(value, Sequence):
+        return []
+    return [(f"{key}[{i}]", text) for i, text in enumerate(value) if isinstance(text, str)]
+
+
+class _Parts:
+    """Looks up what the raw configuration names; mistakes are added to `problems`."""
+
+    def __init__(self, raw: Mapping[str, Any], problems: list[Problem]):
+        self.raw, self.problems = raw, problems
+        self.unset = self._variables(raw, ())
+        self.source = self._source(raw.get("source"))
+        self.codecs: list[CodecPart] = self._each("codecs", self._codec)
+        wants = frozenset().union(*(codec.wants for codec in self.codecs))
+        self.links = self._links(wants)
+        default = SweepConfig.model_fields["metrics"].default
+        self.metrics: list[MetricPart] = self._each(
+            "metrics", self._metric, raw.get("metrics", default)
+        )
+        self.policies = self._policies(raw.get("policy", {}))
+        self._half_widths()
+
+    def wrong(self, path: str, error: Exception | str) -> None:
+        self.problems.append(Problem(path, str(error)))
+
+    def _variables(self, value: Any, location: tuple[str | int, ...]) -> set[str]:
+        """Complain of every ``${NAME}`` that isn't set; returns the top keys concerned."""
+        if isinstance(value, str):
+            names = [n for n in _VARIABLE.findall(value) if not os.environ.get(n)]
+            for name in names:
+                self.wrong(
+                    path_text(location),
+                    f"the environment variable {name} is not set; set it first: export {name}=...",
+                )
+            return {str(location[0])} if names and location else set()
+        found: set[str] = set()
+        if isinstance(value, Mapping):
+            for key, inner in value.items():
+                found |= self._variables(inner, (*location, str(key)))
+        elif isinstance(value, (list, tuple)):
+            for index, inner in enumerate(value):
+                found |= self._variables(inner, (*location, index))
+        return found
+
+    def _source(self, value: Any) -> Source | None:
+        if "source" in self.unset or "source" not in self.raw:
+            return None
+        try:
+            return SOURCES.create(_source_spec(value))
+        except (SpecError, OSError) as error:
+            self.wrong("source", error)
+        return None
+
+    def _each(self, key: str, build: Callable[[str], Any], value: Any = None) -> list[Any]:
+        """Build each text of a list; a second one with the same meaning is refused."""
+        found: dict[str, str] = {}
+        parts = []
+        for path, text in _texts(self.raw.get(key) if value is None else value, key):
+            try:
+                part = build(text)
+            except SpecError as error:
+                self.wrong(path, f"{error}{_comma_hint(text)}")
+                continue
+            if part.spec in found:
+                first = found[part.spec]
+                self.wrong(path, f"{part.spec} stands here a second time; first in {first}")
+                continue
+            found[part.spec] = path
+            parts.append(part)
+        return parts
+
+    def _codec(self, text: str) -> CodecPart:
+        spec = parse_spec(text)
+        codec = CODECS.create(spec)
+        versions = getattr(codec, "versions", None)
+        origin = CODECS.entry(spec.name).origin
+        identity = {"origin": origin, "versions": dict(versions()) if versions else {}}
+        return CodecPart(CODECS.canonical(spec), codec.modality, frozenset(codec.wants), identity)
+
+    def _metric(self, text: str) -> MetricPart:
+        name = METRICS.create(text).name
+        if name.lower() in RESERVED:
+            raise SpecError(f"a metric's column can't be called {name!r}")
+        return MetricPart(METRICS.canonical(text), name)
+
+    def _links(self, wants: frozenset[str]) -> list[LinkPart]:
+        grid = self._grid()
+        used: set[str] = set()
+        found: dict[tuple[str, str], str] = {}
+        links = []
+        for path, template in _texts(self.raw.get("links"), "links"):
+            names = placeholders(template)
+            used |= set(names)
+            absent = [name for name in names if name not in grid]
+            for name in absent:
+                self.wrong(path, missing_axis(name, grid))
+            if absent:
+                continue
+            if any(not grid[name] for name in names):  # a bad axis, already complained of
+                continue
+            try:
+                for point in points(template, grid):
+                    spec = Link.parse(fill(template, point), wants).text
+                    if (template, spec) in found:
+                        raise SpecError(f"{spec} comes twice; first from {found[template, spec]}")
+                    found[template, spec] = path
+                    links.append(LinkPart(template, point, spec))
+            except SpecError as error:
+                self.wrong(path, f"{error}{_comma_hint(template)}")
+        for name in grid:
+            if name not in used:
+                hint = suggest(name, used).replace("there is", "links use") if used else ""
+                self.wrong(f"grid.{name}", f"no link uses {{{name}}}{hint}")
+        return links
+
+    def _grid(self) -> dict[str, list[Any]]:
+        """Values of each axis; an empty list for one that is wrong."""
+        grid = self.raw.get("grid") or {}
+        if not isinstance(grid, Mapping):
+            return {}
+        adapter, values = TypeAdapter(Axis), {}
+        for name, axis in grid.items():
+            try:
+                values[str(name)] = axis_values(adapter.validate_python(axis))
+            except ValidationError:  # reported with the whole model
+                values[str(name)] = []
+        return values
+
+    def _policies(self, value: Any) -> list[Policy]:
+        several = isinstance(value, (list, tuple))
+        policies = []
+        for index, choices in enumerate(value if several else [value]):
+            path = f"policy[{index}]" if several else "policy"
+            if not isinstance(choices, Mapping):
+                self.wrong(path, "a mapping is needed, such as {decode: strict}")
+                continue
+            before = len(self.problems)
+            for key, choice in choices.items():
+                try:
+                    Policy.from_mapping({key: choice})
+                except ValueError as error:
+                    self.wrong(f"{path}.{key}", error)
+            if len(self.problems) == before:
+                policy = Policy.from_mapping(choices)
+                if policy in policies:
+                    self.wrong(path, "the same policy stands here a second time")
+                policies.append(policy)
+        return policies
+
+    def _half_widths(self) -> None:
+        trials = self.raw.get("trials")
+        widths = trials.get("half_width") if isinstance(trials, Mapping) else None
+        known = [metric.name for metric in self.metrics]
+        for name in widths if isinstance(widths, Mapping) else ():
+            if name not in known:
+                message = f"{name} is none of the metrics{suggest(str(name), known)}"
+                self.wrong(f"trials.half_width.{name}", message)
+
+
+def _source_spec(value: Any) -> Spec | str:
+    """A source as text, or as a mapping whose one key is its name and whose others are options."""
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, Mapping):
+        raise SpecError("a source such as photos or {folder: path} is needed")
+    names = [key for key in value if key in SOURCES]
+    if len(names) > 1:
+        raise SpecError(f"only one source can be used, not {' and '.join(names)}")
+    if not names:
+        wrong = str(next(iter(value), ""))
+        raise SpecError(f"no source is called {wrong!r}{suggest(wrong, SOURCES.names())}")
+    name, main = names[0], value[names[0]]
+    options = {str(k): _frozen(v) for k, v in value.items() if k != name}
+    if isinstance(main, Mapping):
+        options = {str(k): _frozen(v) for k, v in main.items()} | options
+        main = None
+    return Spec(str(name), () if main is None else (_frozen(main),), tuple(options.items()))
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, (list, tuple)) else value
+
+
+def _comma_hint(text: str) -> str:
+    """YAML cuts an unquoted spec in [...] at its commas; say so where that happened."""
+    if text.count("(") == text.count(")"):
+        return ""
+    try:
+        parse_chain(text)
+    except SpecError:
+        return "\n(inside [...], YAML ends a text at a comma: put the spec into quotes)"
+    return ""
