@@ -7,7 +7,8 @@ the same in any batch, worker and thread, and on any processor.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from channels.jit import Kernel
 
 #: Taps of the Gaussian window, and its standard deviation: Wang et al., "Image quality
 #: assessment: from error visibility to structural similarity", IEEE TIP 13(4), 2004.
@@ -19,7 +20,7 @@ _taps = np.exp(-0.5 * (_offsets / SIGMA) ** 2)
 TAPS = _taps / _taps.sum()
 
 
-@njit(cache=True, nogil=True)
+@Kernel
 def squared_error(reference: np.ndarray, value: np.ndarray) -> int:
     """Sum of squared differences of two flat uint8 arrays; exact."""
     total = 0
@@ -33,17 +34,7 @@ def squared_error(reference: np.ndarray, value: np.ndarray) -> int:
     return total
 
 
-@njit(cache=True, nogil=True)
-def _filter_row(row, taps, out):
-    for j in range(out.size):
-        out[j] = taps[0] * row[j]
-    for k in range(1, taps.size):
-        tap = taps[k]
-        for j in range(out.size):
-            out[j] += tap * row[j + k]
-
-
-@njit(cache=True, nogil=True)
+@Kernel
 def moments(x, taps, mean, variance):
     """Gaussian mean and variance of a plane where the window lies inside it.
 
@@ -61,13 +52,18 @@ def moments(x, taps, mean, variance):
                 weighted = tap * v
                 sums[j] += weighted
                 squares[j] += weighted * v
-        _filter_row(sums, taps, mean[i])
-        _filter_row(squares, taps, variance[i])
+        mean[i] = 0.0
+        variance[i] = 0.0
+        for k in range(taps.size):
+            tap = taps[k]
+            for j in range(mean.shape[1]):
+                mean[i, j] += tap * sums[j + k]
+                variance[i, j] += tap * squares[j + k]
         for j in range(mean.shape[1]):
             variance[i, j] -= mean[i, j] * mean[i, j]
 
 
-@njit(cache=True, nogil=True)
+@Kernel
 def similarity(x, y, mean_x, variance_x, taps, c1, c2):
     """Mean SSIM and mean contrast-structure term of plane `y` against plane `x`.
 
@@ -90,9 +86,15 @@ def similarity(x, y, mean_x, variance_x, taps, c1, c2):
                 sums[j] += weighted
                 squares[j] += weighted * v
                 products[j] += weighted * np.float64(x[i + k, j])
-        _filter_row(sums, taps, mean)
-        _filter_row(squares, taps, square)
-        _filter_row(products, taps, product)
+        mean[:] = 0.0
+        square[:] = 0.0
+        product[:] = 0.0
+        for k in range(taps.size):
+            tap = taps[k]
+            for j in range(columns):
+                mean[j] += tap * sums[j + k]
+                square[j] += tap * squares[j + k]
+                product[j] += tap * products[j + k]
         for j in range(columns):
             mx, my = mean_x[i, j], mean[j]
             cross = mx * my
@@ -104,7 +106,7 @@ def similarity(x, y, mean_x, variance_x, taps, c1, c2):
     return whole.sum() / n, structure.sum() / n
 
 
-@njit(cache=True, nogil=True)
+@Kernel
 def halve(x):
     """Means of 2 x 2 samples; an odd side gets a zero before and behind it, which counts.
 
@@ -124,7 +126,7 @@ def halve(x):
     return out
 
 
-@njit(cache=True, nogil=True)
+@Kernel
 def split_channels(picture):
     """uint8 (height, width, channels) to float32 (channels, height, width)."""
     height, width, channels = picture.shape
