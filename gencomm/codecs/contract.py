@@ -115,6 +115,9 @@ class Received:
         The link's mean bit error rate where it is known in closed form: a receiver knows its SNR.
     lenient : bool
         Policy: keep what decodes (True), or reject what the decoder finds damaged (False).
+    max_pixels : int or None
+        A decoder need not look at a stream that claims a larger picture: it may say no at once.
+        The harness sets it well above the item's size, to save the time of a hopeless decode.
     """
 
     bits: PackedBits
@@ -123,6 +126,7 @@ class Received:
     erasures: np.ndarray | None = None
     ber: float | None = None
     lenient: bool = True
+    max_pixels: int | None = None
 
 
 @dataclass(frozen=True)
