@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import update_wrapper
 from typing import Any
 
 
@@ -37,6 +38,29 @@ def kernel(function: Callable | None = None, **options: Any) -> Any:
         if "cannot cache function" not in str(error):
             raise
         return numba.njit(**options)(function)
+
+
+class Kernel:
+    """A kernel for modules that are imported early: numba itself waits for the first call.
+
+    Unlike what :func:`kernel` gives, it can't be called from within another kernel.
+
+    Attributes
+    ----------
+    plain : callable
+        The function as written, run by the interpreter: slow, and a reference for tests.
+    """
+
+    def __init__(self, function: Callable):
+        self.plain = function
+        self._fast: Callable | None = None
+        update_wrapper(self, function)
+
+    def __call__(self, *args: Any) -> Any:
+        fast = self._fast
+        if fast is None:
+            fast = self._fast = kernel(self.plain)
+        return fast(*args)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ after which :meth:`Link.transmit` only draws noise and counts.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -39,6 +39,9 @@ CHANNELS = Registry(
 
 #: Trials are sent in groups of about this many bytes of working memory.
 BATCH_BYTES = 64 * 2**20
+#: What a trial takes at most for each bit on the medium: 8 for a symbol sent (BPSK), 8 for the
+#: symbol received, 4 for an LLR, less than 1 for packed bits; what is left is for decoders.
+BYTES_PER_BIT = 24
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,8 @@ class Ledger:
         payload / channel_uses: what is really carried.
     facts : dict
         ``ebno_db`` (per information bit, after the nominal code rate), ``esno_db``, ``snr_db``,
-        ``ber`` (closed form where known) and the like.
+        ``ber`` (closed form where known: of the medium's bits, before any decoder, with zeros and
+        ones equally likely) and the like.
     stages : tuple
         One line per stage, in sending order.
     """
@@ -128,9 +132,11 @@ class Link:
         self._check_order()
         rate = math.prod(stage.rate for stage in self.stages)
         per_symbol = max((stage.bits_per_symbol for stage in self.stages), default=0)
+        names = [stage.constellation for stage in self.stages if stage.bits_per_symbol]
+        constellation = names[0] if len(names) == 1 else None
         soft = "llr" in wants
         for stage in self.stages:
-            stage.configure(Context(float(rate), per_symbol, soft))
+            stage.configure(Context(float(rate), per_symbol, soft, constellation))
             soft = soft or stage.soft_input
         self.rate, self.bits_per_symbol = float(rate), per_symbol
 
@@ -184,18 +190,19 @@ class Link:
 
     def ledger(self, n_bits: int) -> Ledger:
         """Account for a payload of `n_bits` bits without sending anything."""
-        lines, now, uses = [], n_bits, None
+        lines, now = [], n_bits
         for stage, spec in zip(self.stages, self.chain, strict=True):
             sizes = stage.sizes(now)
             lines.append(StageSizes(str(spec), now, sizes))
             now = sizes.n_out
-            uses = sizes.symbols if sizes.symbols else uses
         parity = sum(line.sizes.parity for line in lines)
         framing = sum(line.sizes.framing for line in lines)
         padding = sum(line.sizes.padding for line in lines)
         facts: dict[str, float] = {}
         for stage in self.stages:
             facts.update(stage.facts())
+        if sum(stage.medium for stage in self.stages) > 1:
+            facts.pop("ber", None)  # each medium knows its own share alone
         sent = n_bits + parity + framing + padding
         uses = now if self.bits_per_symbol else sent
         return Ledger(
@@ -230,27 +237,43 @@ class Link:
         classes : uint8 array, shape (n_bits,), optional
             Importance of each bit, for links that protect unequally.
         """
+        trials = list(trials)
+        n_bytes, n_bits = payload.data.size, payload.n_bits
+        bits = np.empty((len(trials), n_bytes), np.uint8)
+        errors = np.zeros(len(trials), np.int64)
+        llr: np.ndarray | None = None
+        erased: np.ndarray | None = None
+        at = 0
+        for part in self.batches(payload, trials, stream, classes):
+            here = slice(at, at + len(part.bits))
+            bits[here], errors[here] = part.bits, part.bit_errors
+            if part.llr is not None:
+                llr = np.empty((len(trials), n_bits), np.float32) if llr is None else llr
+                llr[here] = part.llr
+            if part.erased is not None:
+                erased = np.empty_like(bits) if erased is None else erased
+                erased[here] = part.erased
+            at = here.stop
+        return ReceivedBatch(n_bits, bits, errors, llr, erased)
+
+    def batches(
+        self,
+        payload: PackedBits,
+        trials: Iterable[int] = (0,),
+        stream: NoiseStream | None = None,
+        classes: np.ndarray | None = None,
+    ) -> Iterator[ReceivedBatch]:
+        """Like :meth:`transmit`, a few trials at a time.
+
+        Each group takes about `BATCH_BYTES` of working memory, or what one trial takes where that
+        is more: at most `BYTES_PER_BIT` for each bit on the medium.
+        """
         stream = stream or NoiseStream(0, self.text)
         trials = list(trials)
-        step = max(1, BATCH_BYTES // max(1, 24 * payload.n_bits))
-        parts = [
-            self._transmit(payload, trials[i : i + step], stream, classes)
-            for i in range(0, len(trials), step)
-        ]
-        if len(parts) == 1:
-            return parts[0]
-        if not parts:
-            empty = np.zeros((0, payload.data.size), np.uint8)
-            return ReceivedBatch(payload.n_bits, empty, np.zeros(0, np.int64))
-        llr = [p.llr for p in parts if p.llr is not None]
-        erased = [p.erased for p in parts if p.erased is not None]
-        return ReceivedBatch(
-            payload.n_bits,
-            np.concatenate([p.bits for p in parts]),
-            np.concatenate([p.bit_errors for p in parts]),
-            np.concatenate(llr) if llr else None,
-            np.concatenate(erased) if erased else None,
-        )
+        each = BYTES_PER_BIT * self.ledger(payload.n_bits).sent_bits
+        step = max(1, BATCH_BYTES // max(1, each))
+        for start in range(0, len(trials), step):
+            yield self._transmit(payload, trials[start : start + step], stream, classes)
 
     def _transmit(
         self,

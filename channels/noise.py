@@ -37,3 +37,12 @@ class NoiseStream:
         """The generator of one trial (>= 0) at one stage of the link (>= 0)."""
         counter = np.array([0, 0, stage, trial], np.uint64)
         return np.random.Generator(np.random.Philox(counter=counter, key=self._key))
+
+
+def split(rng: np.random.Generator, count: int) -> list[np.random.Generator]:
+    """Generators of their own for `count` processes within a trial, keyed by draws from `rng`.
+
+    What one process draws then doesn't depend on how much the others have drawn.
+    """
+    keys = rng.integers(0, 2**64, (count, 2), np.uint64)
+    return [np.random.Generator(np.random.Philox(key=key)) for key in keys]

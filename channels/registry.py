@@ -164,8 +164,13 @@ def bind_arguments(factory: Callable, spec: Spec, what: str) -> dict[str, Any]:
     bound: dict[str, Any] = {}
     for index, value in enumerate(spec.args):
         if index >= len(names):
-            takes = ", ".join(names) or "no arguments"
-            raise spec.error(f"{what} has too many arguments; it takes {takes}", index)
+            takes = ", ".join(names) or "none"
+            if len(names) < len(parameters):
+                by_name = [f"{n}=..." for n in parameters if n not in names]
+                takes = f"{takes}, and by name {', '.join(by_name)}"
+            raise spec.error(
+                f"{what} has too many arguments without a name; it takes {takes}", index
+            )
         bound[names[index]] = _convert(value, parameters[names[index]], what, spec, index)
     for offset, (key, value) in enumerate(spec.kwargs):
         index = len(spec.args) + offset

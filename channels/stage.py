@@ -31,7 +31,8 @@ class Batch:
     crossover : float
         Where hard bits came from a binary medium: its probability of error, for LLRs.
     noise : float or float32 array, shape (trials, n_symbols)
-        N0, the variance of the complex noise (N0 / 2 on each axis), after equalisation.
+        N0, the variance of the complex noise (N0 / 2 on each axis), after equalisation: a medium
+        with gains divides by them in `backward` and gives the noise of each symbol that is left.
     gain : complex64 array, shape (trials, n_symbols), or None
         Channel gains as the receiver believes them to be.
     classes : uint8 array, shape (n_bits,), or None
@@ -65,11 +66,14 @@ class Context:
         Of the chain's modulation; 0 where there is none.
     soft : bool
         Whether somebody to the left (a decoder, or the codec) wants LLRs.
+    constellation : str or None
+        The modulation's name in :mod:`channels.theory`; None where no closed form is known.
     """
 
     rate: float = 1.0
     bits_per_symbol: int = 0
     soft: bool = False
+    constellation: str | None = None
 
 
 @dataclass(frozen=True)
@@ -97,15 +101,21 @@ class Stage:
         Whether this is the noisy part. Media come last.
     soft_input : bool
         Whether `backward` decodes better from LLRs than from hard bits.
+    calibrated : bool
+        Whether the LLRs that `backward` gives are true to the word: P(bit = 1) = 1 / (1 + e**LLR).
+        Approximations say False; the conformance kit tests the others.
     """
 
     takes = "bits"
     gives = "bits"
     medium = False
     soft_input = False
+    calibrated: bool = True
     #: information bits per coded bit, and coded bits per symbol for a modulation
     rate: float = 1.0
     bits_per_symbol: int = 0
+    #: name of a modulation in channels.theory, where it has one
+    constellation: str | None = None
     #: the spec this was built from, for messages; set by the link
     spec: Spec | None = None
 

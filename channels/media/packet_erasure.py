@@ -1,0 +1,66 @@
+"""Packets that arrive whole or not at all: what is left to an application above UDP."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from channels.media.binary import BinaryMedium, check_range
+from channels.media.gaps import position_blocks, sojourns
+
+
+class PacketErasure(BinaryMedium):
+    """Loss of whole packets.
+
+    The payload is cut into packets of `bytes` bytes, the last one as long as what is left. A lost
+    packet reads 0 and is flagged in `erased`: receivers see the gap in the sequence numbers.
+    Headers are not counted here; a framing stage adds them.
+
+    Parameters
+    ----------
+    p : float
+        Probability that a packet is lost, 0..1.
+    bytes : int
+        Bytes of payload in a packet.
+    burst : float, optional
+        Mean number of packets lost in a row, by a two-state Markov chain that loses everything in
+        its bad state (E. N. Gilbert, "Capacity of a burst-noise channel", BSTJ 39, 1960; as the
+        simple Gilbert model of RFC 6534). Losses are independent where it is not given, which
+        makes runs of 1 / (1 - p) packets.
+    """
+
+    erases = True
+
+    def __init__(self, p: float, bytes: int = 1000, burst: float | None = None):
+        self.p = check_range("p", p, 0, 1)
+        if bytes < 1:
+            raise ValueError(f"bytes must be 1 or more, got {bytes}")
+        self.packet, self.burst = bytes, burst
+        if burst is not None:
+            check_burst(burst, p, "p")
+
+    def damage(self, row, erased, n_bits, rng):
+        packets = -(-row.size // self.packet)
+        lost = np.zeros(packets, np.bool_)
+        if self.burst is None or self.p in (0, 1):
+            for positions in position_blocks(rng, self.p, packets):
+                lost[positions] = True
+        else:
+            for start, end in zip(*sojourns(rng, self.p, self.burst, packets), strict=True):
+                lost[start:end] = True
+        for number in np.flatnonzero(lost):
+            erased[number * self.packet : (number + 1) * self.packet] = 0xFF
+        if erased.size and n_bits % 8:
+            erased[-1] &= 0xFF & (0xFF << -n_bits % 8)
+
+    def facts(self):
+        return {"erasure_rate": self.p, "ber": self.p / 2}
+
+
+def check_burst(burst: float, p_bad: float, name: str) -> None:
+    """Refuse a mean burst length that no two-state chain with this stationary share can have."""
+    low = max(1.0, p_bad / (1 - p_bad)) if p_bad < 1 else 1.0
+    if not low <= burst < float("inf"):
+        raise ValueError(
+            f"burst must be finite and at least {low:g}, got {burst!r}: bursts last 1 or more, "
+            f"and a share {name}={p_bad:g} of bad time needs {name} / (1 - {name}) at the least"
+        )
