@@ -43,7 +43,8 @@ CREATE TABLE run (
     id INTEGER PRIMARY KEY,
     started TEXT NOT NULL,
     config TEXT NOT NULL,
-    environment TEXT NOT NULL
+    environment TEXT NOT NULL,
+    options TEXT NOT NULL
 ) STRICT;
 CREATE TABLE cell (
     hash TEXT PRIMARY KEY,
@@ -274,12 +275,19 @@ class Store:
             raise
         self._db.execute("COMMIT")
 
-    def begin_run(self, started: str, config: Mapping, environment: Mapping) -> None:
-        """Note an invocation."""
+    def begin_run(
+        self, started: str, config: Mapping, environment: Mapping, options: Mapping
+    ) -> None:
+        """Note an invocation: when, what, on what, and how much of it (``planned`` cells ...)."""
         with self._transaction():
             self._db.execute(
-                "INSERT INTO run (started, config, environment) VALUES (?, ?, ?)",
-                (started, json.dumps(config, sort_keys=False), canonical_json(environment)),
+                "INSERT INTO run (started, config, environment, options) VALUES (?, ?, ?, ?)",
+                (
+                    started,
+                    json.dumps(config, sort_keys=False),
+                    canonical_json(environment),
+                    canonical_json(options),
+                ),
             )
 
     def add(self, cell: CellRecord) -> bool:
@@ -332,13 +340,14 @@ class Store:
         return {line["hash"] for line in self._db.execute("SELECT hash FROM cell")}
 
     def runs(self) -> list[dict[str, Any]]:
-        """The invocations, oldest first; `config` and `environment` as dicts."""
+        """The invocations, oldest first; `config`, `environment` and `options` as dicts."""
         found = self._db.execute("SELECT * FROM run ORDER BY id").fetchall()
         return [
             {
                 "started": line["started"],
                 "config": json.loads(line["config"]),
                 "environment": json.loads(line["environment"]),
+                "options": json.loads(line["options"]),
             }
             for line in found
         ]
@@ -384,6 +393,14 @@ class Store:
         """CPU seconds by stage, over all invocations."""
         query = "SELECT stage, sum(seconds) AS total FROM timing GROUP BY stage ORDER BY stage"
         return {line["stage"]: line["total"] for line in self._db.execute(query)}
+
+    def timing_by_cell(self) -> dict[str, dict[str, float]]:
+        """CPU seconds by cell ("" for what belongs to none) and stage."""
+        found: dict[str, dict[str, float]] = {}
+        for line in self._db.execute("SELECT cell, stage, seconds FROM timing"):
+            stages = found.setdefault(line["cell"], {})
+            stages[line["stage"]] = stages.get(line["stage"], 0.0) + line["seconds"]
+        return found
 
     def counts(self) -> dict[str, dict[str, int]]:
         """How many rows have each status, and how many cells each stop reason."""

@@ -1,0 +1,82 @@
+"""How long a sweep will take, from a small probe of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gencomm.sweep.config import SweepConfig
+from gencomm.sweep.executors.local import LocalExecutor, LostCell
+from gencomm.sweep.plan import Cell, Group, groups
+from gencomm.sweep.resolve import Resolved
+from gencomm.sweep.store import CellRecord
+from gencomm.sweep.trials import Setup
+
+#: Links per operating point that the probe runs.
+PROBE_LINKS = 4
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """CPU seconds in all, seconds on so many workers, and how many cells were probed for it."""
+
+    cpu_seconds: float
+    seconds: float
+    probed: int
+
+
+def counts(plan: list[Cell], config: SweepConfig) -> dict[str, int]:
+    """What a plan holds, by kind."""
+    return {
+        "items": len({cell.item.id for cell in plan}),
+        "codecs": len({cell.codec.spec for cell in plan}),
+        "links": len({(cell.link.template, cell.link.spec) for cell in plan}),
+        "policies": len({cell.policy for cell in plan}),
+        "cells": len(plan),
+        "encodings": len(groups(plan)),
+        "trials at least": len(plan) * config.trials.min,
+        "trials at most": len(plan) * config.trials.max,
+    }
+
+
+def estimate(resolved: Resolved, todo: list[Cell], workers: int) -> Estimate:
+    """Run every operating point on the first item over a few links, and multiply up.
+
+    Time per cell is taken to grow with the pixels of the item.
+    """
+    if not todo:
+        return Estimate(0.0, 0.0, 0)
+    metrics = tuple(metric.spec for metric in resolved.metrics)
+    executor = LocalExecutor(Setup(resolved.config, resolved.source, metrics), workers)
+    every = groups(todo)
+    first = {group.codec.spec: group for group in reversed(every)}
+    probes = [_probe(group) for group in first.values()]
+    encode: dict[str, float] = {}
+    rest: dict[str, list[float]] = {}
+    probed = 0
+    for result in executor.run(probes):
+        probed += 1
+        if isinstance(result, LostCell):
+            continue
+        spent = dict(result.timing)
+        codec = result.codec
+        encode[codec] = encode.get(codec, 0.0) + spent.pop("encode", 0.0)
+        rest.setdefault(codec, []).append(_seconds(result, spent))
+    total = 0.0
+    for group in every:
+        codec = group.codec.spec
+        scale = group.item.pixels / first[codec].item.pixels
+        times = rest.get(codec, [0.0])
+        total += scale * (encode.get(codec, 0.0) + len(group.cells) * sum(times) / len(times))
+    return Estimate(total, total / min(workers, len(every)), probed)
+
+
+def _probe(group: Group) -> Group:
+    """A few of a group's cells, from first to last."""
+    n = len(group.cells)
+    picked = sorted({round(i * (n - 1) / max(1, PROBE_LINKS - 1)) for i in range(PROBE_LINKS)})
+    return Group(group.item, group.codec, tuple(group.cells[i] for i in picked))
+
+
+def _seconds(record: CellRecord, spent: dict[str, float]) -> float:
+    """CPU seconds of one cell, without what is spent once per worker."""
+    return sum(spent.values()) - spent.get("start", 0.0)

@@ -1,0 +1,207 @@
+"""Run a sweep: what is planned and not yet stored goes to the workers, and comes back to stay."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+from gencomm.sweep.config import SweepConfig
+from gencomm.sweep.executors.local import LocalExecutor, LostCell
+from gencomm.sweep.folder import describe, environment, locked
+from gencomm.sweep.plan import Cell, groups, make_plan, parse_shard, shard
+from gencomm.sweep.progress import Progress
+from gencomm.sweep.resolve import Resolved, resolve
+from gencomm.sweep.stopwatch import Stopwatch, complete, cpu_seconds
+from gencomm.sweep.store import CellRecord, Store, StoreError
+from gencomm.sweep.trials import BATCH, Setup
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a sweep may be told that changes no row.
+
+    Attributes
+    ----------
+    workers : int, optional
+        Worker processes; default one per core that this process may use.
+    limit : int, optional
+        Run at most so many of the open cells now.
+    shard : text, optional
+        ``i/N``: only this part of the plan.
+    batch : int
+        Trials sent and decoded together.
+    """
+
+    workers: int | None = None
+    limit: int | None = None
+    shard: str | None = None
+    batch: int = BATCH
+
+    def count(self) -> int:
+        """How many workers to start."""
+        return self.workers or len(os.sched_getaffinity(0))
+
+
+@dataclass
+class Outcome:
+    """How a sweep went.
+
+    Attributes
+    ----------
+    folder : path
+    planned, stored, added : int
+        Cells of this plan (or shard), of them in the store now, and of them added this time.
+    rows : int
+        Rows added this time.
+    lost : list of LostCell
+        Cells that gave no result; the same command tries them again.
+    seconds : dict
+        CPU seconds of this time by stage, see :mod:`gencomm.sweep.stopwatch`.
+    interrupted : bool
+        Whether Ctrl-C ended it.
+    """
+
+    folder: Path
+    planned: int = 0
+    stored: int = 0
+    added: int = 0
+    rows: int = 0
+    lost: list[LostCell] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    interrupted: bool = False
+
+
+def run_sweep(
+    config: SweepConfig | Mapping[str, Any] | str | Path | None,
+    out: str | Path | None = None,
+    options: Options | None = None,
+    file: TextIO | None = None,
+) -> Outcome:
+    """Run all that a configuration plans and the folder `out` doesn't hold yet.
+
+    Parameters
+    ----------
+    config : configuration, mapping, path or None
+        None is the built-in configuration.
+    out : path, optional
+        The run's folder; default ``runs/<name>``. The same call again goes on where it ended.
+    options : Options, optional
+    file : text stream, optional
+        Where progress goes.
+
+    Raises
+    ------
+    ConfigError
+        Mistakes in the configuration, all of them.
+    StoreError
+        The folder belongs to another configuration, or another sweep is writing to it.
+    """
+    options = options or Options()
+    start, watch = cpu_seconds(), Stopwatch()
+    with watch.watch("plan"):
+        resolved = resolve(config)
+        folder = Path(out) if out is not None else Path("runs") / resolved.config.name
+        plan = make_plan(resolved)
+    with locked(folder):
+        with watch.watch("store"):
+            store = Store(folder, [metric.name for metric in resolved.metrics])
+        with store:
+            with watch.watch("store"):
+                _check_belongs(store, plan, folder)
+                about = environment()
+                describe(folder, resolved.config, about)
+                now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+                told = {"planned": len(plan), "workers": options.count(), "limit": options.limit}
+                told |= {"shard": options.shard}
+                store.begin_run(now, resolved.config.plain(), about, told)
+                wanted, todo = _open_cells(store, plan, options)
+            outcome = Outcome(folder, len(wanted))
+            _run_cells(store, resolved, todo, options, outcome, watch, file)
+            with watch.watch("store"):
+                held = store.finished()
+            outcome.stored = sum(cell.hash in held for cell in wanted)
+            booked = watch.take()
+            for stage, seconds in booked.items():
+                outcome.seconds[stage] = outcome.seconds.get(stage, 0.0) + seconds
+            total = cpu_seconds() - start
+            in_cells = sum(outcome.seconds.values()) - sum(booked.values())
+            outcome.seconds = complete(outcome.seconds, total)
+            booked["other"] = max(0.0, total - in_cells - sum(booked.values()))
+            store.add_timing(booked)
+    return outcome
+
+
+def select(plan: list[Cell], options: Options) -> list[Cell]:
+    """The part of a plan that a shard holds."""
+    return shard(plan, *parse_shard(options.shard)) if options.shard else plan
+
+
+def _open_cells(store: Store, plan: list[Cell], options: Options) -> tuple[list[Cell], list[Cell]]:
+    """Cells of this shard, and those of them to run now."""
+    wanted = select(plan, options)
+    held = store.finished()
+    todo = [cell for cell in wanted if cell.hash not in held]
+    return wanted, todo if options.limit is None else todo[: options.limit]
+
+
+def _check_belongs(store: Store, plan: list[Cell], folder: Path) -> None:
+    """A folder may grow (more codecs, items, points), but holds one meaning."""
+    stray = store.finished() - {cell.hash for cell in plan}
+    if stray:
+        raise StoreError(
+            f"{folder} holds {len(stray)} cells that this configuration doesn't plan: seed, "
+            "trials, metrics, limits, policy or a version changed since, or something was taken "
+            "out. Use another folder for --out (a configuration may only grow in its folder)"
+        )
+
+
+def _run_cells(
+    store: Store,
+    resolved: Resolved,
+    todo: list[Cell],
+    options: Options,
+    outcome: Outcome,
+    watch: Stopwatch,
+    file: TextIO | None,
+) -> None:
+    setup = Setup(
+        resolved.config,
+        resolved.source,
+        tuple(metric.spec for metric in resolved.metrics),
+        options.batch,
+    )
+    executor = LocalExecutor(setup, options.count())
+    results = executor.run(groups(todo))
+    try:
+        with Progress(len(todo), file) as progress:
+            for result in results:
+                if isinstance(result, LostCell):
+                    outcome.lost.append(result)
+                    progress.say(_lost(result))
+                    continue
+                with watch.watch("store"):
+                    added = store.add(result)
+                _book(outcome, result, added)
+                progress.advance(len(result.rows), f"{result.item} {result.codec}")
+    except KeyboardInterrupt:
+        outcome.interrupted = True
+    finally:
+        results.close()
+    for stage, seconds in executor.spent.items():
+        watch.add(stage, seconds)
+
+
+def _book(outcome: Outcome, record: CellRecord, added: bool) -> None:
+    outcome.added += added
+    outcome.rows += len(record.rows) if added else 0
+    for stage, seconds in record.timing.items():
+        outcome.seconds[stage] = outcome.seconds.get(stage, 0.0) + seconds
+
+
+def _lost(lost: LostCell) -> str:
+    cell = lost.cell
+    return f"no result: {cell.item.id}, {cell.codec.spec}, {cell.link.spec}: {lost.message}"
