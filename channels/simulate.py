@@ -44,7 +44,7 @@ class ErrorRates:
     ebno_db, esno_db : float or None
         The link's own, where it has them.
     theory_ber : float or None
-        Closed form, where the link knows one.
+        Closed form, where the link knows one and nothing is coded.
     seconds : float
         Wall time spent.
     stop_reason : StopReason
@@ -154,7 +154,7 @@ def simulate(
             squares,
             facts.get("ebno_db"),
             facts.get("esno_db"),
-            facts.get("ber"),
+            facts.get("ber") if link.rate == 1 else None,  # the medium's, before any decoder
             time.perf_counter() - began,
             reason,
         )
