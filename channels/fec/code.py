@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
@@ -43,7 +42,7 @@ class Code:
         Whether `decode` is better given LLRs. Every code takes both.
     """
 
-    soft: ClassVar[bool] = False
+    soft: bool = False
     k: int
     n: int
 
@@ -72,3 +71,16 @@ class Code:
 def hard_bits(received: np.ndarray) -> np.ndarray:
     """Hard bits of LLRs (0 at exactly zero), or of hard bits themselves; uint8."""
     return received if received.dtype == np.uint8 else (received < 0).astype(np.uint8)
+
+
+def check_blocks(array: np.ndarray, length: int, what: str) -> np.ndarray:
+    """`array` itself where its shape is (blocks, length).
+
+    Raises
+    ------
+    ValueError
+        Saying what the shape should be.
+    """
+    if array.ndim != 2 or array.shape[1] != length:
+        raise ValueError(f"{what} must have shape (blocks, {length}), got {array.shape}")
+    return array
