@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -191,12 +192,13 @@ def read_yaml(path: Path) -> Any:
         raise ConfigError(str(path), [Problem("", f"not YAML: {error}")]) from error
 
 
-def write_yaml(path: Path, value: Mapping[str, Any]) -> None:
-    """Write plain values as YAML."""
+def to_yaml(value: Mapping[str, Any]) -> str:
+    """Plain values as YAML that :func:`read_yaml` reads back."""
     from ruamel.yaml import YAML
 
     writer = YAML(typ="safe", pure=True)
     writer.default_flow_style = None
     writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
-    with path.open("w", encoding="utf-8") as file:
-        writer.dump(dict(value), file)
+    text = io.StringIO()
+    writer.dump(dict(value), text)
+    return text.getvalue()

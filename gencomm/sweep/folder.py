@@ -16,9 +16,10 @@ from typing import Any
 from channels.link import CHANNELS
 from channels.registry import Registry
 from gencomm.codecs.registry import CODECS
+from gencomm.files import write_atomically
 from gencomm.metrics import METRICS
 from gencomm.sources import SOURCES
-from gencomm.sweep.config import SweepConfig, write_yaml
+from gencomm.sweep.config import SweepConfig, to_yaml
 from gencomm.sweep.store import StoreError
 
 CONFIG_NAME = "config.yaml"
@@ -50,12 +51,10 @@ def locked(folder: Path) -> Iterator[None]:
 
 def describe(folder: Path, config: SweepConfig, environment: Mapping[str, Any]) -> None:
     """Write the configuration and the environment beside the store, each in one step."""
-    target = folder / CONFIG_NAME
-    write_yaml(target.with_suffix(".part"), config.plain())
-    os.replace(target.with_suffix(".part"), target)
-    target = folder / ENVIRONMENT_NAME
-    target.with_suffix(".part").write_text(json.dumps(environment, indent=1) + "\n")
-    os.replace(target.with_suffix(".part"), target)
+    text = to_yaml(config.plain())
+    write_atomically(folder / CONFIG_NAME, text.encode())
+    text = json.dumps(environment, indent=1) + "\n"
+    write_atomically(folder / ENVIRONMENT_NAME, text.encode())
 
 
 def environment() -> dict[str, Any]:

@@ -24,6 +24,7 @@ START_ATTEMPTS = 3
 LOOK = 1.0
 #: Seconds that a worker gets to end by itself.
 PATIENCE = 10.0
+_START = "from gencomm.sweep.executors.worker import main"
 #: One thread a worker: workers are the parallelism, and sums come out the same.
 _ONE_THREAD = {
     name: "1"
@@ -50,7 +51,7 @@ class _Worker:
         with theirs:
             descriptor = theirs.fileno()
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "gencomm.sweep.executors.worker", str(descriptor)],
+                [sys.executable, "-P", "-c", f"{_START}; main({descriptor})"],
                 pass_fds=[descriptor],
                 stdin=subprocess.DEVNULL,
                 env={**os.environ, **_ONE_THREAD, "PYTHONPATH": os.pathsep.join(_search_path())},

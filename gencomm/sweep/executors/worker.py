@@ -1,4 +1,4 @@
-"""A worker of the local executor: ``python -m gencomm.sweep.executors.worker FD``.
+"""A worker of the local executor, started as ``python -c "...; main(file descriptor)"``.
 
 It is a program of its own instead of a fork, so that it shares no state with the process that
 started it, and so that a script without an ``if __name__ == "__main__"`` may call `sweep`.
@@ -67,6 +67,3 @@ def _serve(connection: Connection) -> None:
     bench.close()
     connection.send(Spent(bench.watch.take()))
 
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]))
