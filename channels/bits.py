@@ -72,8 +72,8 @@ def clear_spare_bits(data: np.ndarray, n_bits: int) -> None:
         data[..., -1] &= 0xFF & (0xFF << spare)
 
 
-#: Bytes compared at once when errors are counted: they stay in the first-level cache.
-_CHUNK = 1 << 14
+#: Bytes compared at once when errors are counted: they stay in the second-level cache.
+_CHUNK = 1 << 17
 #: LLR of a bit that is known for certain: e**-100 is the probability that it is wrong.
 LLR_CERTAIN = 100.0
 
@@ -125,8 +125,8 @@ def llr_from_bits(
     odds = np.log1p(-crossover) - np.log(crossover) if crossover > 0 else LLR_CERTAIN
     size = np.float32(min(odds, LLR_CERTAIN))
     ones = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)
-    llr = (size - 2 * size * ones.astype(np.float32))[bits].reshape(*bits.shape[:-1], -1)
-    llr = llr[..., :n_bits]
+    table = size - 2 * size * ones.astype(np.float32)
+    llr = np.take(table, bits, axis=0).reshape(*bits.shape[:-1], -1)[..., :n_bits]
     if erased is not None:
         llr[np.unpackbits(erased, axis=-1, count=n_bits).view(np.bool_)] = 0
     return llr

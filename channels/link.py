@@ -64,8 +64,8 @@ class Ledger:
         payload / channel_uses: what is really carried.
     facts : dict
         ``ebno_db`` (per information bit, after the nominal code rate), ``esno_db``, ``snr_db``,
-        ``ber`` (closed form where known: of the medium's bits, before any decoder, with zeros and
-        ones equally likely) and the like.
+        ``ber`` (closed form where known, for zeros and ones equally likely; ``channel_ber``, that
+        of the bits on the medium, where there is a code) and the like.
     stages : tuple
         One line per stage, in sending order.
     """
@@ -203,6 +203,8 @@ class Link:
             facts.update(stage.facts())
         if sum(stage.medium for stage in self.stages) > 1:
             facts.pop("ber", None)  # each medium knows its own share alone
+        if parity and "ber" in facts:
+            facts["channel_ber"] = facts.pop("ber")  # what a decoder makes of it has no closed form
         sent = n_bits + parity + framing + padding
         uses = now if self.bits_per_symbol else sent
         return Ledger(
@@ -238,13 +240,17 @@ class Link:
             Importance of each bit, for links that protect unequally.
         """
         trials = list(trials)
-        n_bytes, n_bits = payload.data.size, payload.n_bits
-        bits = np.empty((len(trials), n_bytes), np.uint8)
+        parts = self.batches(payload, trials, stream, classes)
+        first = next(parts, None)
+        if first is not None and len(first.bits) == len(trials):
+            return first
+        n_bits = payload.n_bits
+        bits = np.empty((len(trials), payload.data.size), np.uint8)
         errors = np.zeros(len(trials), np.int64)
         llr: np.ndarray | None = None
         erased: np.ndarray | None = None
-        at = 0
-        for part in self.batches(payload, trials, stream, classes):
+        at, part = 0, first
+        while part is not None:
             here = slice(at, at + len(part.bits))
             bits[here], errors[here] = part.bits, part.bit_errors
             if part.llr is not None:
@@ -253,7 +259,7 @@ class Link:
             if part.erased is not None:
                 erased = np.empty_like(bits) if erased is None else erased
                 erased[here] = part.erased
-            at = here.stop
+            at, part = here.stop, next(parts, None)
         return ReceivedBatch(n_bits, bits, errors, llr, erased)
 
     def batches(

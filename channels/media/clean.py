@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from channels.stage import Stage
+from channels.media.binary import BinaryMedium
 
 
-class Clean(Stage):
+class Clean(BinaryMedium):
     """Bits arrive as they were sent; for rate-distortion curves and clean references."""
 
-    medium = True
+    def damage(self, row, erased, n_bits, rng):
+        pass
 
     def facts(self):
         return {"ber": 0.0}
