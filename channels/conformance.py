@@ -17,6 +17,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -370,7 +371,7 @@ def llr_calibration(spec: str) -> None:
     edges = np.unique(np.quantile(strength, np.linspace(0, 1, 13)))
     if edges.size == 1:
         edges = np.array([edges[0], edges[0]])
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         here = (strength >= low) & ((strength < high) | (high == edges[-1]))
         model = np.where(here, 1 / (1 + np.exp(strength.astype(float))), 0.0)
         misfit = np.where(here, wrong - model, 0.0).sum(axis=1)  # one a trial: bursts stay within

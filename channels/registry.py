@@ -130,7 +130,11 @@ class Registry:
         except SpecError as error:
             raise error if error.text else spec.error(error.problem) from error
         except (ValueError, TypeError) as error:
-            raise spec.error(f"{self.kind} {spec.name!r}: {error}") from error
+            # kwargs stand in the spec's order; a complaint that starts with one's name is about it
+            named = list(kwargs)
+            first = str(error).partition(" ")[0]
+            index = named.index(first) if first in named else None
+            raise spec.error(f"{self.kind} {spec.name!r}: {error}", index) from error
 
     def canonical(self, spec: str | Spec) -> str:
         """One text for one meaning: named arguments in the signature's order, no defaults."""

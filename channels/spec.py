@@ -32,6 +32,8 @@ _CONSTANTS = {"true": True, "false": False, "none": None}
 #: Deep enough for any link; keeps hostile input from exhausting Python's stack.
 MAX_DEPTH = 20
 MAX_LENGTH = 10_000
+#: Longer numbers are text: they overflow what would be done with them.
+MAX_DIGITS = 100
 
 
 class SpecError(ValueError):
@@ -107,13 +109,17 @@ def format_value(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, (list, tuple)):
         return "[" + ",".join(map(format_value, value)) + "]"
+    if isinstance(value, Spec) and not (value.args or value.kwargs):
+        return f"{value.name}()"  # the bare name would be read as text
     if isinstance(value, (int, Fraction, Spec, Chain)):
         return str(value)
     if isinstance(value, float):
+        if abs(value) == float("inf"):
+            return "1e999" if value > 0 else "-1e999"  # "inf" would be read as text
         return repr(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
     text = str(value)
     plain = _TOKEN.fullmatch(text)
-    if plain and plain["word"] and _scalar(text) == text and ":" not in text:
+    if plain and plain["word"] == text and _scalar(text) == text and ":" not in text:
         return text
     quote = "'" if '"' in text else '"'
     return f"{quote}{text}{quote}"
@@ -122,6 +128,8 @@ def format_value(value: Any) -> str:
 def _scalar(word: str) -> Any:
     if word.lower() in _CONSTANTS:
         return _CONSTANTS[word.lower()]
+    if len(word) > MAX_DIGITS:
+        return word
     if _INT.match(word):
         return int(word)
     if _FLOAT.match(word):
