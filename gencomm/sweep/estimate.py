@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from gencomm.sweep.config import SweepConfig
 from gencomm.sweep.executors.local import LocalExecutor, LostCell
-from gencomm.sweep.plan import Cell, Group, groups
-from gencomm.sweep.resolve import Resolved
-from gencomm.sweep.store import CellRecord
-from gencomm.sweep.trials import Setup
+from gencomm.sweep.plan import Cell, Group, groups, make_plan
+from gencomm.sweep.progress import duration
+from gencomm.sweep.resolve import Resolved, resolve
+from gencomm.sweep.run import Options, make_setup, run_folder, select
+from gencomm.sweep.store import STORE_NAME, CellRecord, Store
 
 #: Links per operating point that the probe runs.
 PROBE_LINKS = 4
@@ -45,8 +48,7 @@ def estimate(resolved: Resolved, todo: list[Cell], workers: int) -> Estimate:
     """
     if not todo:
         return Estimate(0.0, 0.0, 0)
-    metrics = tuple(metric.spec for metric in resolved.metrics)
-    executor = LocalExecutor(Setup(resolved.config, resolved.source, metrics), workers)
+    executor = LocalExecutor(make_setup(resolved), workers)
     every = groups(todo)
     first = {group.codec.spec: group for group in reversed(every)}
     probes = [_probe(group) for group in first.values()]
@@ -80,3 +82,28 @@ def _probe(group: Group) -> Group:
 def _seconds(record: CellRecord, spent: dict[str, float]) -> float:
     """CPU seconds of one cell, without what is spent once per worker."""
     return sum(spent.values()) - spent.get("start", 0.0)
+
+
+def preview(
+    config: Any, out: str | Path | None, options: Options, probe: bool = True
+) -> dict[str, Any]:
+    """Counts of a plan, what of it is stored, and an estimate of the time for the rest."""
+    resolved = resolve(config)
+    folder = run_folder(resolved, out)
+    plan = make_plan(resolved)
+    chosen = select(plan, options)
+    held: set[str] = set()
+    if (folder / STORE_NAME).is_file():
+        with Store(folder) as store:
+            held = store.finished()
+    todo = [cell for cell in chosen if cell.hash not in held][: options.limit]
+    found: dict[str, Any] = {"name": resolved.config.name, "folder": str(folder)}
+    found |= counts(chosen, resolved.config)
+    found |= {"cells stored": len(chosen) - sum(c.hash not in held for c in chosen)}
+    found |= {"cells to run": len(todo), "workers": options.count()}
+    if probe and todo:
+        guess = estimate(resolved, todo, options.count())
+        found["CPU time, about"] = duration(guess.cpu_seconds)
+        found["time, about"] = duration(guess.seconds)
+        found["estimated from"] = f"{guess.probed} cells, run as a probe and thrown away"
+    return found

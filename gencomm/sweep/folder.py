@@ -49,6 +49,19 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
+def is_locked(folder: Path) -> bool:
+    """Whether a sweep is writing there now."""
+    path = folder / LOCK_NAME
+    if not path.exists():
+        return False
+    with path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 def describe(folder: Path, config: SweepConfig, environment: Mapping[str, Any]) -> None:
     """Write the configuration and the environment beside the store, each in one step."""
     text = to_yaml(config.plain())

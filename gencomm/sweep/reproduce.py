@@ -16,8 +16,8 @@ from gencomm.sweep.folder import CONFIG_NAME
 from gencomm.sweep.plan import Cell, groups, make_plan
 from gencomm.sweep.problems import ConfigError
 from gencomm.sweep.resolve import resolve
+from gencomm.sweep.run import make_setup
 from gencomm.sweep.store import CellRecord, Store, StoreError, canonical_json
-from gencomm.sweep.trials import Setup
 
 #: Cells that are run again where nothing else is asked for.
 CELLS = 12
@@ -80,8 +80,7 @@ def reproduce(run: str | Path, cells: int | None = CELLS, workers: int = 1) -> C
             raise StoreError(f"{folder} holds no cell of its configuration")
         result = Comparison()
         sample = _spread(found, cells)
-        metrics = tuple(metric.spec for metric in resolved.metrics)
-        executor = LocalExecutor(Setup(config, resolved.source, metrics), workers)
+        executor = LocalExecutor(make_setup(resolved), workers)
         before = {cell.hash: record for cell, record in sample}
         for again in executor.run(groups(cell for cell, _ in sample)):
             result.cells += 1

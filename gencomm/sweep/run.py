@@ -104,7 +104,7 @@ def run_sweep(
     start, watch = cpu_seconds(), Stopwatch()
     with watch.watch("plan"):
         resolved = resolve(config)
-        folder = Path(out) if out is not None else Path("runs") / resolved.config.name
+        folder = run_folder(resolved, out)
         plan = make_plan(resolved)
     with locked(folder):
         with watch.watch("store"):
@@ -133,6 +133,17 @@ def run_sweep(
             booked["other"] = max(0.0, total - in_cells - sum(booked.values()))
             store.add_timing(booked)
     return outcome
+
+
+def run_folder(resolved: Resolved, out: str | Path | None) -> Path:
+    """Where a run lies: `out`, or ``runs/<name>``."""
+    return Path(out) if out is not None else Path("runs") / resolved.config.name
+
+
+def make_setup(resolved: Resolved, batch: int = BATCH) -> Setup:
+    """What workers are told."""
+    metrics = tuple(metric.spec for metric in resolved.metrics)
+    return Setup(resolved.config, resolved.source, metrics, batch)
 
 
 def select(plan: list[Cell], options: Options) -> list[Cell]:
@@ -168,13 +179,7 @@ def _run_cells(
     watch: Stopwatch,
     file: TextIO | None,
 ) -> None:
-    setup = Setup(
-        resolved.config,
-        resolved.source,
-        tuple(metric.spec for metric in resolved.metrics),
-        options.batch,
-    )
-    executor = LocalExecutor(setup, options.count())
+    executor = LocalExecutor(make_setup(resolved, options.batch), options.count())
     results = executor.run(groups(todo))
     try:
         with Progress(len(todo), file) as progress:

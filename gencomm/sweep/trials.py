@@ -6,14 +6,15 @@ import hashlib
 import io
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
 from channels.link import Link, ReceivedBatch
 from channels.noise import NoiseStream
-from gencomm.codecs.contract import Encoded, Item, Received, Status
-from gencomm.isolation import CodecFailure, CodecProcess, Limits
+from gencomm.codecs.contract import Decoded, Encoded, Item, Received, Status
+from gencomm.isolation import CodecProcess, IsolationError, Limits
 from gencomm.metrics import Panel
 from gencomm.policy import (
     Policy,
@@ -141,23 +142,30 @@ class Bench:
         return self._links[key]
 
     def _encode(self, process: CodecProcess, item: Item) -> tuple[Encoded | None, str]:
-        with self.watch.watch("transport"):
+        with self._calling(process):
             try:
-                return process.encode(item), ""
-            except CodecFailure as failure:
-                return None, _words(f"{failure.status}: {failure.detail}")
-            finally:
-                self.watch.add("encode", process.take_cpu())
+                return process.encode(item).encoded, ""
+            except IsolationError as error:
+                return None, _words(f"{error.status}: {error}")
 
     def _decode(
         self, process: CodecProcess, item: Item, received: list[Received], policy: Policy
     ) -> list[tuple[Status, str, np.ndarray]]:
         if not received:
             return []
+        with self._calling(process):
+            outcomes = process.decode(received, item.value.shape)
+            return [_settled(outcome.decoded, item, policy) for outcome in outcomes]
+
+    @contextmanager
+    def _calling(self, process: CodecProcess) -> Iterator[None]:
+        """Book what a call costs, here and in the codec's process."""
+        before = dict(process.cpu)
         with self.watch.watch("transport"):
-            decoded = process.decode(received, item.value.shape)
-            self.watch.add("decode", process.take_cpu())
-            return [(*_settled(one, item, policy),) for one in decoded]
+            yield
+        for stage, seconds in process.cpu.items():
+            booked = "transport" if stage == "worker" else stage
+            self.watch.add(booked, seconds - before[stage])
 
     def _clean(self, process: CodecProcess, item: Item, wire: Wire, policy: Policy) -> _Clean:
         [(status, detail, value)] = self._decode(
@@ -329,7 +337,7 @@ def _named(cell: Cell) -> dict:
     }
 
 
-def _settled(decoded, item: Item, policy: Policy) -> tuple[Status, str, np.ndarray]:
+def _settled(decoded: Decoded, item: Item, policy: Policy) -> tuple[Status, str, np.ndarray]:
     status, value = settle(decoded, item, policy)
     return status, _words(decoded.detail), value
 

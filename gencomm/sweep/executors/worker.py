@@ -66,4 +66,3 @@ def _serve(connection: Connection) -> None:
         connection.send(Ready())
     bench.close()
     connection.send(Spent(bench.watch.take()))
-

@@ -1,0 +1,166 @@
+"""The verbs as functions: what the command line calls, and what a notebook calls.
+
+>>> import gencomm
+>>> run = gencomm.sweep("kodak.yaml", out="runs/kodak")
+>>> run.rows(), run.resilience(), run.plot("psnr"), run.sheet()
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gencomm.sweep.run import Options, Outcome, run_sweep
+from gencomm.sweep.store import Store
+from gencomm.sweep.tables import load_cells, load_run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from gencomm.sweep.config import SweepConfig
+
+__all__ = ["Run", "load_cells", "load_run", "plan", "sweep"]
+
+Configuration = "SweepConfig | Mapping[str, Any] | str | Path | None"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder, seen as tables and figures. Shows itself in a notebook.
+
+    Attributes
+    ----------
+    folder : Path
+    outcome : Outcome or None
+        How the sweep went that made it just now.
+    """
+
+    folder: Path
+    outcome: Outcome | None = None
+
+    def rows(self) -> pd.DataFrame:
+        """One line per trial: :func:`gencomm.load_run`."""
+        return load_run(self.folder)
+
+    def cells(self) -> pd.DataFrame:
+        """One line per cell: :func:`gencomm.load_cells`."""
+        return load_cells(self.folder)
+
+    @cached_property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the metrics, in the configuration's order."""
+        with Store(self.folder) as store:
+            return store.metrics
+
+    def status(self) -> dict[str, Any]:
+        """Counts: see :func:`gencomm.sweep.status.status`."""
+        from gencomm.sweep.status import status
+
+        return status(self.folder)
+
+    def resilience(self, metric: str | None = None, **options: Any) -> pd.DataFrame:
+        """How much noise each codec bears: :func:`gencomm.analysis.resilience`."""
+        from gencomm.analysis import resilience
+
+        return resilience(self.rows(), self.cells(), metric=metric or self.metrics[0], **options)
+
+    def report(self, figures: bool = True) -> str:
+        """What a sweep ends with: a table, where the time went, and files written."""
+        from gencomm.sweep.ending import ending
+
+        return ending(self, figures)
+
+    def _repr_html_(self) -> str:
+        from gencomm.sweep.ending import readable_resilience
+
+        found = self.status()
+        head = f"<p>{found['name']}: {found['cells']} of {found['planned']} cells</p>"
+        return head + readable_resilience(self).to_html(index=False)
+
+
+def sweep(
+    config: SweepConfig | Mapping[str, Any] | str | Path | None = None,
+    out: str | Path | None = None,
+    *,
+    workers: int | None = None,
+    limit: int | None = None,
+    shard: str | None = None,
+    quick: bool = False,
+    progress: bool = True,
+) -> Run:
+    """Run a sweep, or go on with one: what the folder holds already is not run again.
+
+    Rows are the same bit for bit for any number of workers, and however often it was stopped.
+
+    Parameters
+    ----------
+    config : path, mapping or None
+        None is the built-in configuration.
+    out : path, optional
+        The run's folder; default ``runs/<name>``.
+    workers : int, optional
+        Worker processes; default one per core.
+    limit : int, optional
+        Run at most so many open cells now.
+    shard : text, optional
+        ``i/N``: run only this part of the plan.
+    quick : bool
+        A small version for a first look: 2 items, 5 points an axis, at most 4 trials.
+    progress : bool
+        Say on stderr how far it is.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    ConfigError
+        Every mistake in the configuration at once.
+    StoreError
+        The folder belongs to another configuration, or another sweep is writing to it.
+    KeyboardInterrupt
+        Ctrl-C: cells finished are stored, and the same call goes on.
+    """
+    file = sys.stderr if progress else None
+    options = Options(workers, limit, shard)
+    outcome = run_sweep(_read(config, quick), out, options, file)
+    if outcome.interrupted:
+        if file is not None:
+            file.write(
+                f"stopped: {outcome.stored} of {outcome.planned} cells are stored in "
+                f"{outcome.folder}; the same command goes on from there\n"
+            )
+        raise KeyboardInterrupt
+    return Run(outcome.folder, outcome)
+
+
+def plan(
+    config: SweepConfig | Mapping[str, Any] | str | Path | None = None,
+    out: str | Path | None = None,
+    *,
+    workers: int | None = None,
+    limit: int | None = None,
+    shard: str | None = None,
+    quick: bool = False,
+    estimate: bool = True,
+) -> dict[str, Any]:
+    """What :func:`sweep` would do, and about how long it would take (from a small probe)."""
+    from gencomm.sweep.estimate import preview
+
+    options = Options(workers, limit, shard)
+    return preview(_read(config, quick), out, options, probe=estimate)
+
+
+def _read(
+    config: SweepConfig | Mapping[str, Any] | str | Path | None, quick: bool
+) -> SweepConfig | Mapping[str, Any] | str | Path | None:
+    if not quick:
+        return config
+    from gencomm.sweep.resolve import read_config
+
+    return read_config(config).quick()

@@ -1,0 +1,70 @@
+"""What a sweep ends with: the resilience table, figures and a sheet, where the time went."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gencomm.sweep.status import breakdown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def readable_resilience(run: Any, metric: str | None = None) -> pd.DataFrame:
+    """The resilience table as text."""
+    from gencomm.analysis import readable
+    from gencomm.metrics import METRICS
+
+    metric = metric or run.metrics[0]
+    unit = METRICS.load(metric).unit if metric in METRICS else ""
+    return readable(run.resilience(metric), metric, unit)
+
+
+def ending(run: Any, figures: bool) -> str:
+    """The text that a finished :class:`gencomm.api.Run` prints; draws its figures.
+
+    What can't be drawn of this run (a single point, no picture kept) is named with the reason.
+    """
+    found = run.status()
+    outcome = run.outcome
+    parts = []
+    if found["rows"]:
+        parts += _tables(run)
+        if figures:
+            parts.append(_draw(run))
+    if outcome is not None:
+        parts.append(breakdown(outcome.seconds))
+    open_cells = found["planned"] - found["cells"]
+    parts.append(
+        f"{found['cells']} of {found['planned']} cells, {found['rows']} rows in {run.folder}"
+        + (f"; {open_cells} cells are open, the same command runs them" if open_cells > 0 else "")
+    )
+    return "\n\n".join(parts)
+
+
+def _tables(run: Any) -> list[str]:
+    from gencomm.files import write_atomically
+
+    try:
+        table = run.resilience()
+    except ValueError as error:
+        return [f"no resilience table: {error}"]
+    path = run.folder / "resilience.csv"
+    write_atomically(path, table.to_csv(index=False).encode())
+    text = readable_resilience(run).to_string(index=False)
+    return [f"How much noise until quality falls by 1 and 3 (intervals: 95 %, by item)\n{text}"]
+
+
+def _draw(run: Any) -> str:
+    lines = []
+    for name, draw in (("figure", run.plot), ("contact sheet", run.sheet)):
+        path: Path = run.folder / ("sheet.png" if name == "contact sheet" else "figure.png")
+        try:
+            draw(out=path)
+        except ValueError as error:
+            lines.append(f"{name:<14} not drawn: {error}")
+        else:
+            lines.append(f"{name:<14} {path}")
+    lines.append(f"{'table':<14} {run.folder / 'resilience.csv'}")
+    return "\n".join(lines)
