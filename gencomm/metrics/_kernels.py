@@ -21,9 +21,9 @@ TAPS = _taps / _taps.sum()
 
 
 @Kernel
-def squared_error(reference: np.ndarray, value: np.ndarray) -> int:
+def squared_error(reference: np.ndarray, value: np.ndarray) -> np.int64:
     """Sum of squared differences of two flat uint8 arrays; exact."""
-    total = 0
+    total = np.int64(0)
     step = 4096  # 4096 * 255**2 fits in 32 bits, which the vector units like
     for start in range(0, reference.size, step):
         part = np.int32(0)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 from gencomm.codecs.contract import Item
 from gencomm.sources.base import Source, image_item
 from gencomm.sources.paths import expand_path
@@ -29,7 +27,7 @@ class File(Source):
             what = "is a folder" if self.path.is_dir() else "doesn't exist"
             raise ValueError(f"{self.path} {what}; the source 'file' takes a picture file")
 
-    @cached_property
+    @property
     def ids(self) -> list[str]:
         return [self.path.stem]
 

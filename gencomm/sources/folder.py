@@ -63,8 +63,12 @@ class Folder(Source):
     def _name(self, path: Path) -> str:
         return path.relative_to(self.path).as_posix()
 
-    @cached_property
+    @property
     def ids(self) -> list[str]:
+        return self._ids
+
+    @cached_property
+    def _ids(self) -> list[str]:
         short = [Path(self._name(p)).with_suffix("").as_posix() for p in self.files]
         twice = {name for name, n in Counter(short).items() if n > 1}
         return [

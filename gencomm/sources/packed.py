@@ -62,7 +62,8 @@ class Packed(Source):
 
     def __getstate__(self) -> dict:
         state = self.__dict__.copy()
-        state.pop("_contents", None)  # a worker reads the file itself
+        for name in ("_contents", "_chosen", "_ids"):  # a worker reads the file itself
+            state.pop(name, None)
         return state
 
     @cached_property
@@ -114,8 +115,12 @@ class Packed(Source):
             which = which[contents.split == self.split]
         return which[: self.limit].tolist()
 
-    @cached_property
+    @property
     def ids(self) -> list[str]:
+        return self._ids
+
+    @cached_property
+    def _ids(self) -> list[str]:
         return [self._contents.names[i] for i in self._chosen]
 
     def read(self, index: int) -> Item:

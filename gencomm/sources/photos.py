@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from importlib import resources
 from importlib.metadata import version
 
@@ -66,7 +65,7 @@ class Photos(Source):
         if len(set(self.names)) < len(self.names):
             raise ValueError(f"a photograph is named twice: {', '.join(self.names)}")
 
-    @cached_property
+    @property
     def ids(self) -> list[str]:
         return list(self.names[: self.limit])
 

@@ -1,0 +1,32 @@
+"""From rows to tables: curves with intervals, resilience, paired comparisons.
+
+Rows and cells are the DataFrames of `gencomm.load_run` and `gencomm.load_cells`; columns that are
+not needed do no harm, so frames from elsewhere serve as well.
+
+How things are averaged
+-----------------------
+A quality is the mean over an item's trials, then the mean over items: every item counts the same
+however many trials it got. PSNR is averaged in dB. Trials without a picture count with the quality
+of the concealment; their share is a quantity of its own, the outage rate.
+
+Intervals of quality are bootstrapped by item (trials on one item are not independent of each
+other): whole items are drawn with all their trials. Intervals of a rate are Wilson's.
+"""
+
+from gencomm.analysis.bootstrap import Bootstrap
+from gencomm.analysis.columns import axes, metrics_of, series_labels, series_of
+from gencomm.analysis.curves import curves
+from gencomm.analysis.paired import paired
+from gencomm.analysis.resilience import readable, resilience
+
+__all__ = [
+    "Bootstrap",
+    "axes",
+    "curves",
+    "metrics_of",
+    "paired",
+    "readable",
+    "resilience",
+    "series_labels",
+    "series_of",
+]
