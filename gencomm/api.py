@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,10 +22,19 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from gencomm.sweep.config import SweepConfig
+    from gencomm.sweep.reproduce import Comparison
 
-__all__ = ["Run", "load_cells", "load_run", "plan", "sweep"]
-
-Configuration = "SweepConfig | Mapping[str, Any] | str | Path | None"
+__all__ = [
+    "Run",
+    "doctor",
+    "load_cells",
+    "load_run",
+    "merge",
+    "plan",
+    "reproduce",
+    "status",
+    "sweep",
+]
 
 
 @dataclass(frozen=True)
@@ -154,6 +163,33 @@ def plan(
 
     options = Options(workers, limit, shard)
     return preview(_read(config, quick), out, options, probe=estimate)
+
+
+def status(run: str | Path) -> dict[str, Any]:
+    """How far a run is: :func:`gencomm.sweep.status.status`."""
+    return Run(Path(run)).status()
+
+
+def merge(out: str | Path, shards: Sequence[str | Path]) -> Run:
+    """Bring shards together: :func:`gencomm.sweep.merge.merge`."""
+    from gencomm.sweep.merge import merge as merge_stores
+
+    merge_stores(out, shards)
+    return Run(Path(out))
+
+
+def reproduce(run: str | Path, cells: int | None = 12, *, workers: int | None = None) -> Comparison:
+    """Run a sample of cells again and compare: :func:`gencomm.sweep.reproduce.reproduce`."""
+    from gencomm.sweep.reproduce import reproduce as run_again
+
+    return run_again(run, cells, Options(workers).count())
+
+
+def doctor() -> dict[str, Any]:
+    """What is installed and whether it works: :func:`gencomm.doctor.doctor`."""
+    from gencomm.doctor import doctor as look
+
+    return look()
 
 
 def _read(

@@ -76,11 +76,18 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "machine": platform.machine(),
-        "cores": os.cpu_count(),
+        "cores": cores(),
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
         "plugins": plugins(),
         "executable": Path(sys.executable).name,
     }
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def plugins() -> dict[str, dict[str, str]]:

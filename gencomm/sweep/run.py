@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any, TextIO
 
 from gencomm.sweep.config import SweepConfig
 from gencomm.sweep.executors.local import LocalExecutor, LostCell
-from gencomm.sweep.folder import describe, environment, locked
+from gencomm.sweep.folder import cores, describe, environment, locked
 from gencomm.sweep.plan import Cell, groups, make_plan, parse_shard, shard
 from gencomm.sweep.progress import Progress
 from gencomm.sweep.resolve import Resolved, resolve
@@ -43,7 +42,7 @@ class Options:
 
     def count(self) -> int:
         """How many workers to start."""
-        return self.workers or len(os.sched_getaffinity(0))
+        return cores() if self.workers is None else self.workers
 
 
 @dataclass
