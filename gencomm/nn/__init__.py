@@ -1,0 +1,1 @@
+"""What several networks share: layers, quantisers, entropy models, losses. Needs torch."""

@@ -1,0 +1,156 @@
+"""The Gaussian scale mixture that models what a latent channel costs."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+#: Mixture components per channel (Theis et al. 2017, section 3.2: six scales).
+SCALES = 6
+
+#: The least probability that a symbol is charged, 2^-30: keeps the logarithm finite.
+LEAST_PROBABILITY = 2.0**-30
+
+
+#: Numbers worked on at a time in `_MixtureBits`, so that they stay in the processor's cache.
+CHUNK = 1 << 16
+
+
+class _MixtureBits(torch.autograd.Function):
+    """Bits of latents under per-channel mixtures, with the derivatives taken in the same pass.
+
+    Each picture's sum has one scale factor in the gradient, so the derivatives need nothing from
+    the backward pass but that. Doing all in one pass over cache-sized pieces takes a fifth of the
+    time that autograd takes over tensors K times the size of the latents.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, scale: Tensor, weight: Tensor) -> Tensor:  # type: ignore[override]
+        """z (batch, c, n), scale (batch, c, k), weight (c, k) -> bits (batch,)."""
+        batch, channels, n = z.shape
+        step = max(1, CHUNK // (n * scale.shape[-1])) if z.device.type == "cpu" else channels
+        bits = z.new_zeros(batch)
+        dz, dscale = torch.empty_like(z), torch.empty_like(scale)
+        dweight = torch.empty_like(scale)
+        for b in range(batch):
+            for c in range(0, channels, step):
+                part = slice(c, c + step)
+                bits[b] += _mixture_piece(
+                    z[b, part],
+                    scale[b, part, :, None],
+                    weight[part, None, :],
+                    dz[b, part],
+                    dscale[b, part],
+                    dweight[b, part],
+                )
+        ctx.save_for_backward(dz, dscale, dweight)
+        return bits
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]
+        dz, dscale, dweight = ctx.saved_tensors
+        by_picture = grad[:, None, None]
+        return dz * by_picture, dscale * by_picture, torch.einsum("b,bck->ck", grad, dweight)
+
+
+def _mixture_piece(
+    z: Tensor, scale: Tensor, weight: Tensor, dz: Tensor, dscale: Tensor, dweight: Tensor
+) -> Tensor:
+    """Bits of z (c, n) under scale (c, k, 1), weight (c, 1, k); fills in the derivatives."""
+    unit = math.sqrt(0.5) / scale
+    # By symmetry both edges lie on the positive side, where erfc keeps its digits far out.
+    distance = z.abs()[:, None]
+    near, far = distance - 0.5, distance + 0.5
+    low, high = near * unit, far * unit
+    mass = torch.erfc(low) - torch.erfc(high)
+    probability = 0.5 * torch.bmm(weight, mass).clamp_min_(2 * LEAST_PROBABILITY)
+    # d bits / d probability; then through erfc, whose derivative is -2 / sqrt(pi) exp(-x^2).
+    outer = -1 / (math.log(2) * probability)
+    low, high = low.square_().neg_().exp_(), high.square_().neg_().exp_()
+    slope = -outer / math.sqrt(math.pi)
+    torch.mul((slope * torch.bmm(weight * unit.mT, low - high))[:, 0], z.sign(), out=dz)
+    dunit = torch.bmm(low, (slope * near).mT) - torch.bmm(high, (slope * far).mT)
+    torch.mul((dunit * weight.mT)[..., 0], -unit[..., 0] / scale[..., 0], out=dscale)
+    torch.mul(torch.bmm(mass, outer.mT)[..., 0], 0.5, out=dweight)
+    return -probability.log2().sum()
+
+
+class GaussianScaleMixture(nn.Module):
+    """A zero-mean mixture of Gaussians of one density per channel.
+
+    p(y) = sum_k w_k N(y; 0, s_k^2), with w and s learned per channel. A latent enters the rate
+    after its gain g and after rounding, or the uniform noise that stands for it; the probability
+    of an integer n is then the mass of the mixture scaled by g on [n - 1/2, n + 1/2]. One density
+    serves all rates this way, as in the scale fine-tuning of Theis et al. 2017 (section 3.3).
+
+    Parameters
+    ----------
+    channels : int
+        Number of latent channels C.
+    scales : int
+        Mixture components per channel K.
+    """
+
+    #: Scales, relative to a channel's standard deviation, from which learning starts: latents of
+    #: pictures are peaked at zero with heavy tails.
+    SPREAD = (0.03, 0.1, 0.3, 0.7, 1.5, 3.0)
+
+    def __init__(self, channels: int, scales: int = SCALES):
+        super().__init__()
+        spread = torch.tensor(self.SPREAD).log()
+        if scales != SCALES:
+            spread = torch.linspace(float(spread[0]), float(spread[-1]), scales)
+        self.log_scale = nn.Parameter(spread.repeat(channels, 1))
+        self.logit = nn.Parameter(torch.zeros(channels, scales))
+
+    @torch.no_grad()
+    def calibrate(self, deviation: Tensor) -> None:
+        """Start from measured standard deviations, float (C,), one a channel."""
+        spread = torch.tensor(self.SPREAD).log().to(self.log_scale)
+        self.log_scale.copy_(deviation.clamp_min(1e-3).log()[:, None] + spread)
+        self.logit.zero_()
+
+    def bits(self, z: Tensor, gain: Tensor, first: int = 0) -> Tensor:
+        """Information content of scaled latents, in bits.
+
+        Parameters
+        ----------
+        z : float32 (batch, c, height, width)
+            Latents times their gain, rounded or with uniform noise.
+        gain : float32 (batch, c)
+            The gain that they were scaled by.
+        first : int
+            Channel of the mixture that z's channel 0 belongs to.
+
+        Returns
+        -------
+        float32 (batch,)
+            Sum over channels and positions.
+        """
+        part = slice(first, first + z.shape[1])
+        scale = self.log_scale[part].exp() * gain[:, :, None]
+        return _MixtureBits.apply(z.flatten(2), scale, self.logit[part].softmax(-1))
+
+    @torch.no_grad()
+    def probabilities(self, gain: Tensor, largest: int) -> Tensor:
+        """Probabilities of the integers -largest .. largest after scaling by a gain.
+
+        Parameters
+        ----------
+        gain : float (C,)
+        largest : int
+
+        Returns
+        -------
+        float64 (C, 2 largest + 1)
+            What lies outside is missing from the sum.
+        """
+        scale = self.log_scale.double().exp() * gain.double()[:, None]
+        unit = math.sqrt(0.5) / scale[:, None, :]
+        distance = torch.arange(largest + 1, dtype=torch.float64, device=scale.device)[:, None]
+        mass = torch.erfc((distance - 0.5) * unit) - torch.erfc((distance + 0.5) * unit)
+        half = 0.5 * (mass * self.logit.double().softmax(-1)[:, None, :]).sum(-1)
+        return torch.cat([half.flip(1)[:, :-1], half], 1)
