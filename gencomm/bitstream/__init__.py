@@ -1,0 +1,1 @@
+"""Symbols to bits and back: integer tables, range coding, headers, slices. No torch here."""
