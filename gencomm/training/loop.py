@@ -1,0 +1,340 @@
+"""The one training loop.
+
+A run is a folder: ``checkpoint.safetensors`` (weights, their moving average, optimiser, random
+states, step), ``decayed.safetensors`` (the same for a decay of the learning rate, if one was
+run), ``weights.safetensors`` (the moving average alone, half precision), ``log.jsonl`` (each
+evaluation) and ``sheet-*.png``. The same command goes on from where it stopped.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from gencomm.training.checkpoint import (
+    flatten_optimiser,
+    read_checkpoint,
+    restore_optimiser,
+    strip_prefix,
+    with_prefix,
+    write_checkpoint,
+)
+from gencomm.training.data import Pictures, data_path, load_pictures
+from gencomm.training.optimiser import Muon
+from gencomm.training.recipe import Recipe
+from gencomm.training.schedule import Schedule, ema_decay
+
+#: Pictures that validation measures, and the side that they are cut to.
+VALIDATION_COUNT, VALIDATION_SIDE = 20, 256
+#: Pictures of the monitor set.
+MONITOR_COUNT = 6
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Seconds between checkpoints, evaluations, and evaluations with monitor and sheet."""
+
+    checkpoint: float = 180
+    evaluate: float = 300
+    monitor: float = 1500
+
+
+@dataclass(frozen=True)
+class Data:
+    """Pictures to train on, to validate on, and to watch without selecting by."""
+
+    train: Pictures
+    validation: list[np.ndarray]
+    monitor: list[np.ndarray]
+
+
+class Run:
+    """A network in training: everything that a checkpoint holds.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    data : Data
+    device : str
+        "cpu" or "cuda".
+    seed : int
+        Of crops, noise and the network's start.
+    """
+
+    def __init__(self, recipe: Recipe, data: Data, device: str = "cpu", seed: int = 0):
+        self.recipe, self.data, self.device = recipe, data, device
+        torch.manual_seed(seed)
+        self.rng = np.random.default_rng(seed)
+        self.generator = torch.Generator(device).manual_seed(seed)
+        network = recipe.network().to(device)
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        groups = recipe.groups(self.network)
+        self.factors = [group.pop("factor", 1.0) for group in groups]
+        self.optimiser = Muon(groups, lr=0.0)
+        self.step, self.seconds = 0, 0.0
+        self.schedule = Schedule(recipe.warmup)
+        self.ema: dict[str, Tensor] = {}
+
+    def start(self) -> None:
+        """Begin at step 0."""
+        crops = self._crops(32)
+        self.recipe.start(self.network, crops)
+        self.ema = {name: value.clone() for name, value in self.network.state_dict().items()}
+
+    def _crops(self, count: int) -> Tensor:
+        crops = self.data.train.crops(self.rng, count, self.recipe.side)
+        return torch.from_numpy(crops).to(self.device)
+
+    def one_step(self) -> dict[str, float]:
+        """Draw a batch, follow its gradient, and move the average along."""
+        rate = self.recipe.learning_rate * self.schedule(self.step)
+        for group, factor in zip(self.optimiser.param_groups, self.factors, strict=True):
+            group["lr"] = rate * factor
+        self.network.train()
+        loss, numbers = self.recipe.loss(
+            self.network, self._crops(self.recipe.batch), self.generator
+        )
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip_norm)
+        if torch.isfinite(norm):
+            self.optimiser.step()
+        decay = ema_decay(self.recipe.ema, self.step)
+        with torch.no_grad():
+            for name, value in self.network.state_dict().items():
+                self.ema[name].lerp_(value, 1 - decay)
+        self.step += 1
+        return numbers
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint."""
+        tensors = {
+            **with_prefix("network", self.network.state_dict()),
+            **with_prefix("ema", self.ema),
+            **with_prefix("optimiser", flatten_optimiser(self.optimiser)),
+            "generator": self.generator.get_state(),
+        }
+        state = {
+            "recipe": self.recipe.name,
+            "step": self.step,
+            "seconds": self.seconds,
+            "rng": self.rng.bit_generator.state,
+            "schedule": asdict(self.schedule),
+        }
+        write_checkpoint(path, tensors, state)
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint.
+
+        Raises
+        ------
+        ValueError
+            It is another recipe's, or no checkpoint.
+        """
+        tensors, state = read_checkpoint(path)
+        if state.get("recipe") != self.recipe.name:
+            raise ValueError(f"{path} is of recipe {state.get('recipe')!r}, not {self.recipe.name}")
+        self.network.load_state_dict(strip_prefix("network", tensors))
+        self.ema = {n: t.to(self.device) for n, t in strip_prefix("ema", tensors).items()}
+        restore_optimiser(self.optimiser, strip_prefix("optimiser", tensors))
+        self.generator.set_state(tensors["generator"])
+        self.rng.bit_generator.state = state["rng"]
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.schedule = Schedule(**state["schedule"])
+
+    def load_weights(self, path: Path) -> None:
+        """Begin at step 0 from weights alone, where the checkpoint is gone."""
+        tensors, _ = read_checkpoint(path)
+        self.network.load_state_dict({name: value.float() for name, value in tensors.items()})
+        self.ema = {name: value.clone() for name, value in self.network.state_dict().items()}
+
+    def averaged(self) -> nn.Module:
+        """A network of its own with the averaged weights, in evaluation mode."""
+        network = self.recipe.network().to(self.device)
+        network.load_state_dict(self.ema)
+        return network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+
+    def save_weights(self, path: Path) -> None:
+        """Write the averaged weights in half precision."""
+        half = {name: value.half() for name, value in self.ema.items()}
+        state = {"recipe": self.recipe.name, "step": self.step, "seconds": self.seconds}
+        write_checkpoint(path, half, state)
+
+
+def load_data(recipe: Recipe, data: str | None) -> Data:
+    """Read the recipe's sets; without a validation set, every 50th training picture is kept back.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    data : str or None
+        As `gencomm.training.data.data_path` takes it.
+    """
+    where = data_path(data, recipe.train_set)
+    train = load_pictures(where).at_least(recipe.side)
+    if not len(train):
+        raise ValueError(f"{where} holds no picture of {recipe.side} pixels or more a side")
+    beside = Path(where).parent
+    side = VALIDATION_SIDE
+    if where.endswith(recipe.train_set) and (beside / recipe.validation_set).is_file():
+        held_out = load_pictures(beside / recipe.validation_set)
+    else:
+        side, held_out, train = recipe.side, *train.hold_out(50)
+    validation = list(held_out.centres(VALIDATION_COUNT, side))
+    monitor: list[np.ndarray] = []
+    if recipe.monitor_set and (beside / recipe.monitor_set).is_file():
+        watched = load_pictures(beside / recipe.monitor_set, limit=MONITOR_COUNT)
+        monitor = [watched[i].transpose(2, 0, 1) for i in range(len(watched))]
+    return Data(train, validation, monitor)
+
+
+def report(run: Run, out: Path, end: float, monitor: bool) -> dict[str, Any]:
+    """Evaluate the averaged weights, print a line, and write log, sheet and weights."""
+    network = run.averaged()
+    result = run.recipe.evaluate(network, run.data.validation)
+    entry: dict[str, Any] = {"step": run.step, "seconds": round(run.seconds), **result}
+    _say(run, "validation", result, end)
+    if monitor and run.data.monitor:
+        entry["monitor"] = run.recipe.evaluate(network, run.data.monitor)
+        _say(run, "monitor", entry["monitor"], end)
+    if monitor:
+        sheet = run.recipe.sheet(network, run.data.validation[:3])
+        Image.fromarray(sheet).save(out / f"sheet-{run.step:07d}.png")
+        run.save_weights(out / "weights.safetensors")
+    with open(out / "log.jsonl", "a", encoding="utf-8") as log:
+        log.write(json.dumps(entry) + "\n")
+    return entry
+
+
+def _say(run: Run, what: str, result: dict[str, Any], end: float) -> None:
+    points = " ".join(
+        "/".join(f"{point[key]:.3f}" if key == "bpp" else f"{point[key]:.2f}" for key in shown)
+        for point in result["points"]
+        if (shown := [key for key in ("bpp", "psnr", "ms_ssim") if key in point])
+    )
+    left = max(end - run.seconds, 0)
+    print(
+        f"step {run.step}  {run.seconds / 3600:.2f} h  left {left / 3600:.2f} h  "
+        f"{what} {result['score']:.4f}  {points}",
+        flush=True,
+    )
+
+
+def train(
+    recipe: str | Recipe,
+    data: str | None = None,
+    out: str | Path = "run",
+    seconds: float = 3600,
+    *,
+    steps: int | None = None,
+    decay_steps: int = 0,
+    weights: str | Path | None = None,
+    device: str = "cpu",
+    threads: int = 1,
+    seed: int = 0,
+    intervals: Intervals = Intervals(),
+) -> Run:
+    """Train a network, or go on training it.
+
+    Parameters
+    ----------
+    recipe : str or Recipe
+        A learned codec's name, such as "cae", or the recipe itself.
+    data : str, optional
+        A folder of packed sets, one packed set, or a folder of pictures; by default the
+        environment variable GENCOMM_DATA.
+    out : path
+        The run's folder. If it holds a checkpoint, training goes on from there.
+    seconds : float
+        Wall-clock time of this call.
+    steps : int, optional
+        Stop at this step, if it comes first.
+    decay_steps : int
+        When positive, lower the learning rate to zero over so many steps, from the checkpoint of
+        the constant phase, which stays as it is; a decay that was interrupted goes on.
+    weights : path, optional
+        Weights to begin from where there is no checkpoint.
+    device : str
+    threads : int
+        Of torch.
+    seed : int
+    intervals : Intervals
+
+    Returns
+    -------
+    Run
+        As it stands at the end.
+    """
+    torch.set_num_threads(threads)
+    chosen = load_recipe(recipe) if isinstance(recipe, str) else recipe
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    run = Run(chosen, load_data(chosen, data), device, seed)
+    constant, decayed = out / "checkpoint.safetensors", out / "decayed.safetensors"
+    target = decayed if decay_steps else constant
+    if target.is_file() or constant.is_file():
+        run.load(target if target.is_file() else constant)
+    elif weights is not None:
+        run.load_weights(Path(weights))
+    else:
+        run.start()
+    if decay_steps and run.schedule.decay_from is None:
+        run.schedule = Schedule(chosen.warmup, run.step, decay_steps)
+    end = run.seconds + seconds
+    print(f"{chosen.name}: {run.data.train.pixels / 1e6:.1f} Mpixel, step {run.step}", flush=True)
+    _loop(run, out, target, end, steps, intervals)
+    return run
+
+
+def _loop(
+    run: Run, out: Path, target: Path, end: float, steps: int | None, intervals: Intervals
+) -> None:
+    start = time.monotonic() - run.seconds
+    saved = evaluated = watched = run.seconds
+    numbers: list[dict[str, float]] = []
+    while True:
+        run.seconds = time.monotonic() - start
+        enough = steps is not None and run.step >= steps
+        last = run.seconds >= end or enough or run.schedule.finished(run.step)
+        if last or run.seconds - saved >= intervals.checkpoint:
+            run.save(target)
+            saved = run.seconds
+        if last or run.seconds - evaluated >= intervals.evaluate:
+            if numbers:
+                means = {k: np.mean([one[k] for one in numbers]) for k in numbers[0]}
+                words = "  ".join(f"{key} {value:.4f}" for key, value in means.items())
+                pace = (run.seconds - evaluated) / len(numbers)
+                print(f"step {run.step}  training: {words}  {pace:.3f} s a step", flush=True)
+            monitor = last or run.seconds - watched >= intervals.monitor
+            evaluated = run.seconds
+            watched = run.seconds if monitor else watched
+            numbers.clear()
+            report(run, out, end, monitor)
+        if last:
+            return
+        numbers.append(run.one_step())
+
+
+def load_recipe(name: str) -> Recipe:
+    """The recipe of a learned codec, ``gencomm.codecs.<name>.recipe``.
+
+    Raises
+    ------
+    ValueError
+        There is none of that name.
+    """
+    try:
+        return importlib.import_module(f"gencomm.codecs.{name}.recipe").RECIPE
+    except ModuleNotFoundError as error:
+        if error.name and not error.name.startswith("gencomm.codecs"):
+            raise  # torch is missing, say
+        raise ValueError(f"no recipe {name!r}: no gencomm/codecs/{name}/recipe.py") from None
