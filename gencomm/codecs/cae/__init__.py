@@ -1,0 +1,1 @@
+"""The compressive autoencoder (Theis, Shi, Cunningham, Huszar 2017)."""

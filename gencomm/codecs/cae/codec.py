@@ -1,0 +1,343 @@
+"""The compressive autoencoder as a codec: latents, range coding, a header, slices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from channels.bits import PackedBits
+from gencomm.bitstream.header import HeaderReader, pack_numbers, seal
+from gencomm.bitstream.tables import LARGEST, Tables
+from gencomm.codecs.contract import Decoded, Encoded, Item, Received, Status
+from gencomm.codecs.rate import check_rate, encode_at_rate
+from gencomm.weights import Weights, load_weights
+
+if TYPE_CHECKING:
+    from gencomm.bitstream.range_coding import RunCoder
+    from gencomm.codecs.cae.inference import Networks
+
+#: Sides are padded to a multiple of this; one row of the coarse latents.
+STRIDE = 16
+
+#: Highest quality; the lowest is 0.
+TOP = 100.0
+
+#: Qualities are rounded to steps of one over this, about 0.7 % of rate each.
+STEPS = 4
+
+#: Runs of symbols between two checks in a stream.
+CHECK_EVERY = 16
+
+#: The first byte of a stream, without the bit for grey.
+VERSION, GREY = 0x10, 0x01
+
+MAX_SIDE = 1 << 16
+MAX_PIXELS = 1 << 26
+MAX_SLICES = 255
+
+
+class Frame(NamedTuple):
+    """What a header says: size, quality step, length of each slice but the last, where it ends."""
+
+    height: int
+    width: int
+    grey: bool
+    step: int
+    lengths: list[int]
+    end: int
+
+    @property
+    def coarse(self) -> tuple[int, int]:
+        """Rows and columns of the latents at 1/16."""
+        return -(-self.height // STRIDE), -(-self.width // STRIDE)
+
+    @property
+    def slices(self) -> int:
+        return len(self.lengths) + 1
+
+
+class CAE:
+    """Compressive autoencoder (Theis et al. 2017) with real bits.
+
+    Parameters
+    ----------
+    quality : float, optional
+        0 to 100, in steps of a quarter: the logarithm of the weight of distortion against rate,
+        in equal steps. 50 by default.
+    bpp : float, optional
+        Instead: bits per pixel, header included.
+    slices : int
+        Into how many bands of rows the latents are cut, each decodable without the others; fewer
+        where the picture has fewer than 16 rows of pixels for each. 1 by default: one stream, of
+        which everything behind the first error is lost.
+    weights : str, optional
+        A file of weights to use in place of those that come with the package.
+
+    Notes
+    -----
+    Symbols decode with integer tables that come with the weights, and with no network at all:
+    they are the same on every machine. The networks run in 32-bit floating point, so that samples
+    may differ by one between machines.
+    """
+
+    name = "cae"
+    modality: ClassVar[str] = "image"
+    wants: ClassVar[frozenset[str]] = frozenset()
+    ladder: ClassVar[Sequence[float]] = tuple(np.arange(0, TOP * STEPS + 1) / STEPS)
+
+    def __init__(
+        self,
+        quality: float | None = None,
+        bpp: float | None = None,
+        slices: int = 1,
+        weights: str | None = None,
+    ):
+        check_rate(self.name, quality, bpp, 0, TOP)
+        if not 1 <= slices <= MAX_SLICES:
+            raise ValueError(f"slices goes from 1 to {MAX_SLICES}, got {slices}")
+        self.quality = 50.0 if quality is None and bpp is None else quality
+        self.bpp, self.slices = bpp, slices
+        self.weights_name = weights or self.name
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        state.pop("weights", None)  # a worker loads its own
+        return state
+
+    @cached_property
+    def weights(self) -> Weights:
+        """The file of weights, loaded when first needed."""
+        return load_weights(self.weights_name)
+
+    def versions(self) -> dict[str, str]:
+        """Range coder, torch, and the weights' checksum."""
+        from importlib.metadata import version
+
+        return {
+            "constriction": version("constriction"),
+            "torch": version("torch"),
+            "weights": self.weights.checksum,
+        }
+
+    def encode(self, item: Item) -> Encoded:
+        """Encode at the quality asked for, or at the best one within the rate asked for.
+
+        Raises
+        ------
+        ValueError
+            The item is no picture of uint8, grey or RGB, or has a side beyond MAX_SIDE.
+        """
+        picture = _picture(item)
+        latents = _networks(self.weights).analyse(picture)
+        grey = picture.ndim == 2
+        if self.bpp is None:
+            assert self.quality is not None
+            return self._encode(latents, picture.shape[:2], grey, self.quality)
+        return encode_at_rate(
+            lambda quality: self._encode(latents, picture.shape[:2], grey, quality),
+            self.ladder,
+            item,
+            self.bpp,
+        )
+
+    def _encode(
+        self,
+        latents: tuple[np.ndarray, np.ndarray],
+        size: tuple[int, ...],
+        grey: bool,
+        quality: float,
+    ) -> Encoded:
+        step = round(quality * STEPS)
+        gain = _gain(self.weights, step, "gain")
+        symbols = _quantise(latents, gain)
+        coder = _coder(self.weights, step)
+        streams, estimate = [], 0.0
+        rows = symbols[1].shape[1]
+        for first, last in _bands(rows, min(self.slices, rows)):
+            runs = _runs(self.weights, symbols, first, last)
+            streams.append(coder.encode(runs))
+            estimate += coder.bits(runs)
+        numbers = [VERSION | (GREY if grey else 0), *size, step, len(streams)]
+        header = seal(pack_numbers([*numbers, *(len(stream) for stream in streams[:-1])]))
+        return Encoded(
+            PackedBits.from_bytes(header + b"".join(streams)),
+            8 * len(header),
+            meta={
+                "quality": step / STEPS,
+                "estimated_bpp": estimate / (size[0] * size[1]),
+                "slices": len(streams),
+            },
+        )
+
+    def decode(self, received: Received) -> Decoded:
+        """Decode whatever arrived. Never raises on account of its content.
+
+        Status ``rejected`` when the header is damaged or no part of any slice is sound;
+        ``partial`` when something is missing, with latents of zero in its place.
+        """
+        data = received.bits.to_bytes()
+        try:
+            frame = read_frame(data)
+        except ValueError as error:
+            return Decoded.rejected(str(error))
+        limit = min(MAX_PIXELS, received.max_pixels or MAX_PIXELS)
+        if frame.height * frame.width > limit:
+            return Decoded.rejected(
+                f"claims {frame.width} x {frame.height} pixels, the limit is {limit}"
+            )
+        symbols, sound, total = self._symbols(data[frame.end :], frame)
+        if not sound:
+            return Decoded.rejected("no part of the stream is sound")
+        damage = "" if sound == total else f"{sound} of {total} runs of symbols are sound"
+        if damage and not received.lenient:
+            return Decoded.rejected(damage)
+        value = _networks(self.weights).synthesise(
+            symbols,
+            _gain(self.weights, frame.step, "inverse"),
+            _position(self.weights, frame.step),
+            (frame.height, frame.width),
+        )
+        if frame.grey:
+            value = np.rint(value.astype(np.float32).mean(2)).astype(np.uint8)
+        return Decoded(value, Status.PARTIAL if damage else Status.OK, damage)
+
+    def symbols(self, data: bytes) -> tuple[np.ndarray, np.ndarray]:
+        """The symbols of a stream, without any network; zeros where it is damaged.
+
+        Returns
+        -------
+        fine : int32 (channels, 2 rows, 2 columns)
+        coarse : int32 (channels, rows, columns)
+
+        Raises
+        ------
+        ValueError
+            The header is damaged.
+        """
+        frame = read_frame(data)
+        return self._symbols(data[frame.end :], frame)[0]
+
+    def _symbols(self, data: bytes, frame: Frame) -> tuple[tuple[np.ndarray, np.ndarray], int, int]:
+        """Symbols of all slices, how many runs are sound, and how many there are."""
+        order, fine = self.weights.arrays["tables.order"], int(self.weights.state["fine"])
+        rows, columns = frame.coarse
+        planes = (
+            np.zeros((fine, 2 * rows, 2 * columns), np.int32),
+            np.zeros((order.size - fine, rows, columns), np.int32),
+        )
+        coder = _coder(self.weights, frame.step)
+        sound = at = 0
+        for k, (first, last) in enumerate(_bands(rows, frame.slices)):
+            stop = at + frame.lengths[k] if k < len(frame.lengths) else len(data)
+            coarse_size = (last - first) * columns
+            lengths = [4 * coarse_size if channel < fine else coarse_size for channel in order]
+            runs, _ = coder.decode(data[at:stop], lengths)
+            for channel, run in zip(order, runs, strict=False):
+                if channel < fine:
+                    planes[0][channel, 2 * first : 2 * last] = run.reshape(-1, 2 * columns)
+                else:
+                    planes[1][channel - fine, first:last] = run.reshape(-1, columns)
+            sound, at = sound + len(runs), stop
+        return planes, sound, frame.slices * order.size
+
+
+def read_frame(data: bytes) -> Frame:
+    """Read a stream's header.
+
+    Raises
+    ------
+    ValueError
+        It is damaged, or says what no encoder writes.
+    """
+    reader = HeaderReader(data)
+    kind, height, width, step, slices = (reader.number() for _ in range(5))
+    if not 1 <= slices <= MAX_SLICES:
+        raise ValueError(f"the header claims {slices} slices")
+    lengths = [reader.number() for _ in range(slices - 1)]
+    reader.check()
+    sides = 1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE
+    frame = Frame(height, width, bool(kind & GREY), step, lengths, reader.at)
+    if kind & ~GREY != VERSION or not sides or step > TOP * STEPS or slices > frame.coarse[0]:
+        raise ValueError("the header is of another format")
+    return frame
+
+
+def _picture(item: Item) -> np.ndarray:
+    picture = np.asarray(item.value)
+    colour = picture.ndim == 3 and picture.shape[2] == 3
+    if picture.dtype != np.uint8 or not (colour or picture.ndim == 2) or picture.size == 0:
+        raise ValueError(
+            f"cae takes uint8 of shape (height, width, 3) or (height, width); {item.id} is "
+            f"{picture.dtype} of shape {picture.shape}"
+        )
+    if max(picture.shape[:2]) > MAX_SIDE or picture.shape[0] * picture.shape[1] > MAX_PIXELS:
+        raise ValueError(
+            f"cae takes sides of up to {MAX_SIDE} and {MAX_PIXELS} pixels; {item.id} has "
+            f"{picture.shape[1]} x {picture.shape[0]}"
+        )
+    return picture
+
+
+def _bands(rows: int, slices: int) -> list[tuple[int, int]]:
+    """Cut rows into bands of nearly equal height."""
+    edges = [rows * k // slices for k in range(slices + 1)]
+    return list(pairwise(edges))
+
+
+def _runs(
+    weights: Weights, symbols: tuple[np.ndarray, np.ndarray], first: int, last: int
+) -> list[np.ndarray]:
+    """The symbols of a band of coarse rows, one run a channel, most important channels first."""
+    fine, coarse = symbols
+    return [
+        fine[channel, 2 * first : 2 * last].ravel()
+        if channel < len(fine)
+        else coarse[channel - len(fine), first:last].ravel()
+        for channel in weights.arrays["tables.order"]
+    ]
+
+
+def _quantise(
+    latents: tuple[np.ndarray, np.ndarray], gain: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    fine, coarse = latents
+    parts = zip((fine, coarse), (gain[: len(fine)], gain[len(fine) :]), strict=True)
+    scaled = [np.rint(plane * part[:, None, None]) for plane, part in parts]
+    fine, coarse = (np.clip(plane, -LARGEST, LARGEST).astype(np.int32) for plane in scaled)
+    return fine, coarse
+
+
+def _position(weights: Weights, step: int) -> float:
+    """Of a quality step on the axis of the rates that were trained."""
+    return step / (TOP * STEPS) * (len(weights.state["lambdas"]) - 1)
+
+
+def _gain(weights: Weights, step: int, which: str) -> np.ndarray:
+    """Gains, or inverse gains, of all channels at a quality step, float32 (channels,)."""
+    logs = weights.arrays[f"network.gains.log_{which}"].astype(np.float64)
+    position = _position(weights, step)
+    low = min(int(position), len(logs) - 2)
+    share = position - low
+    return np.exp((1 - share) * logs[low] + share * logs[low + 1]).astype(np.float32)
+
+
+@lru_cache(maxsize=64)
+def _coder(weights: Weights, step: int) -> RunCoder:
+    """The range coder of a quality step: tables are stored for every so-manieth step."""
+    from gencomm.bitstream.range_coding import RunCoder
+
+    order = weights.arrays["tables.order"]
+    tables = Tables(weights.arrays["tables.frequencies"], weights.arrays["tables.reach"])
+    level = round(step / (TOP * STEPS) * (len(tables) // order.size - 1))
+    return RunCoder(tables, [level * order.size + int(channel) for channel in order], CHECK_EVERY)
+
+
+@lru_cache(maxsize=2)
+def _networks(weights: Weights) -> Networks:
+    from gencomm.codecs.cae.inference import Networks
+
+    return Networks(weights)

@@ -1,0 +1,124 @@
+"""How the compressive autoencoder is trained."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gencomm.codecs.cae.network import STRIDE, CompressiveAutoencoder
+
+#: Weights of the mean squared error (8-bit units) against bits per pixel, ascending.
+LAMBDAS = tuple(float(value) for value in np.geomspace(0.0009, 0.045, 6).round(6))
+
+
+class CAERecipe:
+    """Rate + lambda x mean squared error, all rates in one network.
+
+    Each crop of a batch draws its rate uniformly on a logarithmic scale of lambda. Its loss is
+    divided by the square root of lambda: the optimum of rate + lambda x error grows about as
+    fast, and without the division the high rates would take nearly all of the gradient.
+    """
+
+    name = "cae"
+    train_set, validation_set, monitor_set = "photos.npz", "photos_val.npz", "kodak.npz"
+    side, batch = 128, 8
+    learning_rate, warmup, clip_norm, ema = 1e-3, 200, 1.0, 0.9995
+    #: The linear path starts near its optimum and feels a large step most; the rate model and
+    #: the gains are few, far from theirs, and have gradients of their own scale.
+    factors = {"linear": 0.2, "rate": 5.0}  # noqa: RUF012
+
+    def network(self) -> CompressiveAutoencoder:
+        """A fresh network."""
+        return CompressiveAutoencoder(LAMBDAS)
+
+    def start(self, network: nn.Module, crops: Tensor) -> None:
+        """Measure the latents' deviations for the rate model."""
+        assert isinstance(network, CompressiveAutoencoder)
+        network.calibrate(crops.float())
+
+    def groups(self, network: nn.Module) -> list[dict[str, Any]]:
+        """The linear path, the rate model with the gains, other convolutions, and the rest."""
+        groups: dict[str, list[nn.Parameter]] = {
+            "linear": [],
+            "rate": [],
+            "matrices": [],
+            "rest": [],
+        }
+        for name, parameter in network.named_parameters():
+            parts = name.split(".")
+            if parts[0] in ("gains", "prior"):
+                groups["rate"].append(parameter)
+            elif parts[1] in ("linear", "split", "merge"):
+                groups["linear"].append(parameter)
+            else:
+                groups["matrices" if parameter.ndim == 4 else "rest"].append(parameter)
+        return [
+            {
+                "params": members,
+                "factor": self.factors.get(name, 1.0),
+                "matrices": name == "matrices",
+            }
+            for name, members in groups.items()
+        ]
+
+    def loss(
+        self, network: nn.Module, crops: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Weighted mean of rate + lambda x distortion over a batch."""
+        lambdas = network.lambdas
+        top = len(lambdas) - 1
+        position = torch.rand(len(crops), generator=generator, device=crops.device) * top
+        weight = math.log(lambdas[0]) + position / top * math.log(lambdas[-1] / lambdas[0])
+        weight = weight.exp()
+        x = crops.float()
+        with torch.autocast(x.device.type, torch.bfloat16):
+            out, bits = network(x, position, generator)
+        error = (out - x).square().mean((1, 2, 3))
+        bpp = bits / (x.shape[2] * x.shape[3])
+        loss = ((bpp + weight * error) * (weight / lambdas[len(lambdas) // 2]).rsqrt()).mean()
+        return loss, {"loss": loss.item(), "bpp": bpp.mean().item(), "mse": error.mean().item()}
+
+    @torch.no_grad()
+    def evaluate(self, network: nn.Module, pictures: list[np.ndarray]) -> dict[str, Any]:
+        """Estimated bits per pixel and PSNR at each rate; the score is the mean log of the loss."""
+        points = []
+        for position, value in enumerate(network.lambdas):
+            rows = []
+            for picture in pictures:
+                x, out, bits = _code(network, picture, position)
+                error = (out - x).square().mean().item()
+                bpp = bits.item() / (x.shape[2] * x.shape[3])
+                rows.append((bpp, 10 * math.log10(255**2 / error), bpp + value * error))
+            bpp, psnr, loss = np.mean(rows, 0).tolist()
+            points.append({"bpp": bpp, "psnr": psnr, "loss": loss})
+        score = float(np.mean([math.log(point["loss"]) for point in points]))
+        return {"score": score, "points": points}
+
+    @torch.no_grad()
+    def sheet(self, network: nn.Module, pictures: list[np.ndarray]) -> np.ndarray:
+        """Pictures in rows: the original, then the lowest, a middle and the highest rate."""
+        rows = []
+        for picture in pictures:
+            tiles = [picture]
+            for position in (0, 2, len(network.lambdas) - 1):
+                out = _code(network, picture, position)[1]
+                tiles.append(out[0].round().byte().cpu().numpy())
+            rows.append(np.concatenate(tiles, 2))
+        return np.concatenate(rows, 1).transpose(1, 2, 0)
+
+
+def _code(network: nn.Module, picture: np.ndarray, position: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Crop to a multiple of the stride and code: original, reconstruction, bits."""
+    device = next(network.parameters()).device
+    height, width = (side // STRIDE * STRIDE for side in picture.shape[1:])
+    x = torch.from_numpy(np.ascontiguousarray(picture[None, :, :height, :width])).float().to(device)
+    with torch.autocast(device.type, torch.bfloat16):
+        out, bits = network(x, torch.full((1,), float(position), device=device))
+    return x, out, bits
+
+
+RECIPE = CAERecipe()
