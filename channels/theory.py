@@ -47,8 +47,8 @@ def gray_terms(modulation: str) -> tuple[np.ndarray, np.ndarray]:
     """The bit error probability as a sum: BER = sum_i w_i erfc(sqrt(g_i Es/N0)).
 
     For Gray square QAM: K. Cho and D. Yoon, "On the general BER expression of one- and
-    two-dimensional amplitude modulations", IEEE Trans. Commun. 50(7), 2002, equations (14) to
-    (16). It is exact, with every wrong decision counted, and some weights are negative.
+    two-dimensional amplitude modulations", IEEE Trans. Commun. 50(7), 2002. It is exact, with
+    every wrong decision counted, and some weights are negative.
 
     Returns
     -------
@@ -92,7 +92,7 @@ def ber_rayleigh(modulation: str, esno_db: ArrayLike) -> np.ndarray:
 
     Each term of the AWGN sum is averaged over the exponential distribution of the symbol energy:
     E[erfc(sqrt(g x))] = 1 - sqrt(g s / (1 + g s)) for mean s (Simon and Alouini, Digital
-    Communication over Fading Channels, 2nd ed., section 5.1, equation (5.6) with MGF).
+    Communication over Fading Channels, 2nd ed., section 5.1).
 
     Parameters
     ----------

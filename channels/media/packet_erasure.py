@@ -23,9 +23,8 @@ class PacketErasure(BinaryMedium):
         Bytes of payload in a packet.
     burst : float, optional
         Mean number of packets lost in a row, by a two-state Markov chain that loses everything in
-        its bad state (E. N. Gilbert, "Capacity of a burst-noise channel", BSTJ 39, 1960; as the
-        simple Gilbert model of RFC 6534). Losses are independent where it is not given, which
-        makes runs of 1 / (1 - p) packets.
+        its bad state (after E. N. Gilbert, "Capacity of a burst-noise channel", BSTJ 39, 1960).
+        Losses are independent where it is not given, which makes runs of 1 / (1 - p) packets.
     """
 
     erases = True
