@@ -33,6 +33,8 @@ CHANNELS = Registry(
         "qam64": "channels.modulation:QAM64",
         "qam256": "channels.modulation:QAM256",
         "qam1024": "channels.modulation:QAM1024",
+        "conv": "channels.fec.convolutional:conv",
+        "ldpc": "channels.fec.ldpc:ldpc",
     },
     "channel",
 )
