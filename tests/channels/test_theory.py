@@ -1,6 +1,7 @@
 """Closed forms against integration, sums over decision regions, and other libraries."""
 
 import math
+from itertools import pairwise
 
 import mpmath
 import numpy as np
@@ -69,8 +70,7 @@ def test_rayleigh_is_the_mean_over_the_fading(modulation, esno_db):
 
     edges = [1e-14, *np.logspace(-6, 1, 15), 50]
     expected = sum(
-        integrate.quad(integrand, a, b, epsrel=1e-9, epsabs=1e-14)[0]
-        for a, b in zip(edges[:-1], edges[1:], strict=True)
+        integrate.quad(integrand, a, b, epsrel=1e-9, epsabs=1e-14)[0] for a, b in pairwise(edges)
     )
     assert theory.ber_rayleigh(modulation, esno_db) == pytest.approx(expected, rel=1e-6)
 
