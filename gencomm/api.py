@@ -20,6 +20,7 @@ from gencomm.sweep.tables import load_cells, load_run
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
     from gencomm.sweep.config import SweepConfig
     from gencomm.sweep.reproduce import Comparison
@@ -76,6 +77,61 @@ class Run:
         from gencomm.analysis import resilience
 
         return resilience(self.rows(), self.cells(), metric=metric or self.metrics[0], **options)
+
+    def curves(self, axis: str | None = None) -> pd.DataFrame:
+        """Quality and outage at every point, with intervals: :func:`gencomm.analysis.curves`."""
+        from gencomm.analysis import curves
+
+        return curves(self.rows(), self.cells(), axis)
+
+    def plot(
+        self, metric: str | None = None, axis: str | None = None, out: str | Path | None = None
+    ) -> Figure:
+        """Quality against an axis of the grid (or ``bpp``), and outage below.
+
+        Parameters
+        ----------
+        metric : str, optional
+            Default: the configuration's first.
+        axis : str, optional
+            Default: the first of the grid.
+        out : path, optional
+            Write it there too: ``.png``, ``.pdf`` or ``.svg``.
+        """
+        from gencomm.figures.quality import quality_figure
+        from gencomm.figures.saving import save
+
+        metric = metric or self.metrics[0]
+        figure = quality_figure(self.curves(axis), metric, axis, self._title)
+        if out is not None:
+            save(figure, out)
+        return figure
+
+    def sheet(
+        self,
+        item: str | None = None,
+        metric: str | None = None,
+        axis: str | None = None,
+        out: str | Path | None = None,
+    ) -> Figure:
+        """What came out, as pictures: codecs in rows, points of the grid in columns.
+
+        Pictures are there for the first items of the configuration (its key ``pictures``).
+        """
+        from gencomm.figures.saving import save
+        from gencomm.figures.sheet import run_sheet
+
+        with Store(self.folder) as store:
+            kept = store.artefacts()
+        metric = metric or self.metrics[0]
+        figure = run_sheet(self.rows(), kept, metric, axis, item, title=self._title)
+        if out is not None:
+            save(figure, out)
+        return figure
+
+    @property
+    def _title(self) -> str:
+        return str(self.status()["name"])
 
     def report(self, figures: bool = True) -> str:
         """What a sweep ends with: a table, where the time went, and files written."""

@@ -37,6 +37,23 @@ class Stop(enum.StrEnum):
     NOT_ENCODED = "not_encoded"
 
 
+@dataclass
+class Trace:
+    """What a rule sees of a cell: its clean scores, and one entry a trial of all else."""
+
+    clean: Mapping[str, float]
+    statuses: list[Status] = field(default_factory=list)
+    bit_errors: list[int] = field(default_factory=list)
+    scores: dict[str, list[float]] = field(default_factory=dict)
+
+    def add(self, status: Status, bit_errors: int, scores: Mapping[str, float]) -> None:
+        """The next trial."""
+        self.statuses.append(status)
+        self.bit_errors.append(bit_errors)
+        for name, score in scores.items():
+            self.scores.setdefault(name, []).append(score)
+
+
 @dataclass(frozen=True)
 class StopRule:
     """At least `min` and at most `max` trials, fewer than that when one of these holds.
@@ -45,9 +62,12 @@ class StopRule:
     ----------
     half_width : dict of str to float
         The Student-t interval (95 %) of the mean over the cell's trials is at most this wide to
-        either side, for every metric named. Trials that are all alike don't count: four trials
-        without a bit error say nothing about the one in ten that has one, and stopping there
-        would bias a cell towards its clean quality. (Such trials cost next to nothing.)
+        either side, for every metric named. Two things keep an early stop from biasing the mean
+        of a codec that is either unharmed or destroyed, which a few trials of one kind make look
+        certain. Trials that are all alike say nothing about their spread. And where no trial so
+        far arrived without an error, the share exp(-k) of trials that may yet do so (k: the
+        fewest errors seen; exact for independent errors at a rate of k a trial) adds its pull
+        towards the clean quality to the half width.
     max_errors : int, optional
         So many trials ended in an outage.
     """
@@ -57,42 +77,45 @@ class StopRule:
     half_width: Mapping[str, float] = field(default_factory=dict)
     max_errors: int | None = None
 
-    def stop(
-        self,
-        statuses: Sequence[Status],
-        scores: Mapping[str, Sequence[float]],
-        checked: int = 0,
-    ) -> tuple[int, Stop] | None:
+    def stop(self, trials: Trace, checked: int = 0) -> tuple[int, Stop] | None:
         """How many trials suffice and why, or None where more are needed.
 
         Parameters
         ----------
-        statuses : one per trial so far, in order
-        scores : metric name -> one value per trial
-        checked : how many trials an earlier call found too few
+        trials : Trace
+            All so far, in order.
+        checked : int
+            How many of them an earlier call found too few.
         """
-        for n in range(checked + 1, len(statuses) + 1):
-            reason = self._at(n, statuses, scores)
+        for n in range(checked + 1, len(trials.statuses) + 1):
+            reason = self._at(n, trials)
             if reason is not None:
                 return n, reason
         return None
 
-    def _at(
-        self, n: int, statuses: Sequence[Status], scores: Mapping[str, Sequence[float]]
-    ) -> Stop | None:
-        last = statuses[max(0, n - STALLED) : n]
+    def _at(self, n: int, trials: Trace) -> Stop | None:
+        last = trials.statuses[max(0, n - STALLED) : n]
         if len(last) == STALLED and all(s in (Status.TIMEOUT, Status.MEMORY) for s in last):
             return Stop.LIMIT
         if n >= self.min and _looks(n):
-            outages = sum(status.outage for status in statuses[:n])
+            outages = sum(status.outage for status in trials.statuses[:n])
             if self.max_errors is not None and outages >= self.max_errors:
                 return Stop.MAX_ERRORS
             if self.half_width and all(
-                0 < half_width(scores[name][:n]) <= wanted
-                for name, wanted in self.half_width.items()
+                self._narrow(n, trials, name, wanted) for name, wanted in self.half_width.items()
             ):
                 return Stop.HALF_WIDTH
         return Stop.MAX_TRIALS if n >= self.max else None
+
+    def _narrow(self, n: int, trials: Trace, name: str, wanted: float) -> bool:
+        values = trials.scores[name][:n]
+        width = half_width(values)
+        if width == 0:
+            return False
+        fewest = min(trials.bit_errors[:n])
+        if fewest > 0:
+            width += math.exp(-fewest) * abs(trials.clean[name] - math.fsum(values) / n)
+        return width <= wanted
 
 
 def _looks(n: int) -> bool:

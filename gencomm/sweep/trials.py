@@ -29,7 +29,7 @@ from gencomm.policy import (
     to_wire,
 )
 from gencomm.sources import Source
-from gencomm.sweep.adaptive import Stop, StopRule
+from gencomm.sweep.adaptive import Stop, StopRule, Trace
 from gencomm.sweep.config import SweepConfig
 from gencomm.sweep.plan import Cell, Group
 from gencomm.sweep.stopwatch import Stopwatch
@@ -207,8 +207,9 @@ class Bench:
         link = self._link(cell.link.spec, cell.codec.wants)
         account = ledger(item, encoded, wire, link)
         rows: list[RowRecord] = []
-        statuses: list[Status] = []
-        scores: dict[str, list[float]] = {name: [] for name in self._panel.names}
+        names = self._panel.names
+        clean_scores = dict(zip(names, clean.scores, strict=True))
+        trace = Trace(clean_scores)
         kept: list[Artefact] = []
         reason = None
         for trials in self._batches(wire, link, item):
@@ -216,13 +217,12 @@ class Bench:
                 if row.trial == 0 and cell.item.index < self._setup.config.pictures:
                     kept = self._pictures(cell, item, value)
                 rows.append(row)
-                statuses.append(Status(row.status))
-                for name, score in zip(self._panel.names, row.scores, strict=True):
-                    scores[name].append(score)
+                scores = dict(zip(names, row.scores, strict=True))
+                trace.add(Status(row.status), row.bit_errors, scores)
             if not _can_err(wire, link):
                 reason = Stop.NO_ERRORS_POSSIBLE
                 break
-            enough = self._rule.stop(statuses, scores, len(rows) - len(trials))
+            enough = self._rule.stop(trace, len(rows) - len(trials))
             if enough is not None:
                 count, reason = enough
                 del rows[count:]
@@ -238,7 +238,7 @@ class Bench:
             bpp=account.bpp,
             bits_hash=bits_hash,
             clean_status=str(clean.status),
-            clean_scores=dict(zip(self._panel.names, clean.scores, strict=True)),
+            clean_scores=clean_scores,
             ledger=account.as_dict(),
             notes=encoded.meta,
             rows=rows,
