@@ -1,0 +1,236 @@
+"""Contact sheets: codecs in rows, noise in columns, what came out in each place."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from gencomm.analysis.columns import OUTAGES, default_axis, series_labels, series_of
+from gencomm.figures import style
+
+#: Where there are more columns than this, every second or third is shown.
+MOST_COLUMNS = 7
+_LABEL, _GAP, _CAPTION, _HEAD = 1.15, 0.06, 0.19, 0.3  # inches
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A place of the sheet.
+
+    Attributes
+    ----------
+    row, column : str
+        Labels of its row and column.
+    picture : uint8 array, shape (height, width, 3) or (height, width)
+    caption : str
+        Stands under it, such as its score.
+    failed : bool
+        Whether there was no picture and this is the concealment.
+    """
+
+    row: str
+    column: str
+    picture: np.ndarray
+    caption: str = ""
+    failed: bool = False
+
+
+def contact_sheet(
+    tiles: Iterable[Tile],
+    original: np.ndarray | None = None,
+    title: str = "",
+    note: str = "",
+    column_title: str = "",
+    width: float = 8.0,
+) -> Figure:
+    """Lay out pictures in rows and columns, in the order in which their labels first appear.
+
+    Parameters
+    ----------
+    tiles : iterable of Tile
+    original : uint8 array, optional
+        Shown on top, with `title` and `note` beside it.
+    title, note : str
+        What the sheet shows.
+    column_title : str
+        Stands over the columns' labels.
+    width : float
+        In inches; the height follows from the pictures' shape.
+
+    Raises
+    ------
+    ValueError
+        There are no tiles.
+    """
+    tiles = list(tiles)
+    if not tiles:
+        raise ValueError("no picture was kept: a contact sheet needs some")
+    rows = list(dict.fromkeys(tile.row for tile in tiles))
+    columns = list(dict.fromkeys(tile.column for tile in tiles))
+    shape = (tiles[0].picture if original is None else original).shape
+    across = min((width - _LABEL) / len(columns) - _GAP, 2.6)
+    width = _LABEL + len(columns) * (across + _GAP) + _GAP
+    down = across * shape[0] / shape[1]
+    head = (down + 0.12 if original is not None else 0.32 * bool(title)) + _HEAD
+    height = head + len(rows) * (down + _CAPTION) + _GAP
+    with style.styled():
+        figure = Figure(figsize=(width, height))
+        sheet = _Sheet(figure, width, height)
+        if original is not None:
+            sheet.picture(original, _LABEL, _GAP, across, down)
+            sheet.text(_LABEL - 0.08, _GAP + down / 2, "original", ha="right", va="center")
+        beside = _LABEL + (across + 0.15 if original is not None else 0)
+        sheet.text(beside, _GAP, title, fontsize=9.5, va="top")
+        sheet.text(beside, _GAP + 0.24, note, fontsize=7.5, va="top", color="#444444")
+        if column_title:
+            sheet.text(_LABEL - 0.08, head - 0.06, column_title, ha="right", fontsize=7.5)
+        for i, column in enumerate(columns):
+            middle = _LABEL + i * (across + _GAP) + across / 2
+            sheet.text(middle, head - 0.06, column, ha="center")
+        for i, row in enumerate(rows):
+            top = head + i * (down + _CAPTION)
+            sheet.text(_LABEL - 0.08, top + down / 2, row, ha="right", va="center")
+        for tile in tiles:
+            left = _LABEL + columns.index(tile.column) * (across + _GAP)
+            top = head + rows.index(tile.row) * (down + _CAPTION)
+            sheet.picture(tile.picture, left, top, across, down)
+            colour = "#B00020" if tile.failed else "black"
+            sheet.text(
+                left + across / 2, top + down + 0.02, tile.caption,
+                ha="center", va="top", fontsize=7, color=colour,
+            )  # fmt: skip
+    return figure
+
+
+class _Sheet:
+    """Places things in inches from the upper left corner."""
+
+    def __init__(self, figure: Figure, width: float, height: float):
+        self.figure, self.width, self.height = figure, width, height
+
+    def text(self, x: float, y: float, text: str, **options: Any) -> None:
+        if text:
+            self.figure.text(x / self.width, 1 - y / self.height, text, **options)
+
+    def picture(self, value: np.ndarray, x: float, y: float, across: float, down: float) -> None:
+        place = (
+            x / self.width,
+            1 - (y + down) / self.height,
+            across / self.width,
+            down / self.height,
+        )
+        axes = self.figure.add_axes(place)
+        axes.imshow(value, cmap="gray", vmin=0, vmax=255, interpolation="antialiased")
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.spines[:].set_visible(True)
+        axes.spines[:].set(linewidth=0.4, color="#888888")
+
+
+class KeptPicture(Protocol):
+    """A picture that a run kept: see `gencomm.sweep.store.Artefact`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def cell(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def data(self) -> bytes: ...
+
+
+def run_sheet(
+    rows: pd.DataFrame,
+    kept: Sequence[KeptPicture],
+    metric: str = "psnr",
+    axis: str | None = None,
+    item: str | None = None,
+    columns: int = MOST_COLUMNS,
+    title: str = "",
+) -> Figure:
+    """The contact sheet of a run: trial 0 of each codec at each point of an axis.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        As `gencomm.load_run` gives it, with ``cell``.
+    kept : sequence of artefacts
+        What the store kept: of kind ``received``, and ``original/<item>``.
+    metric : str
+        Whose score stands under each picture.
+    axis : str, optional
+        A name of the grid; default the first.
+    item : str, optional
+        Which item; default the first of which pictures were kept.
+    columns : int
+        At most so many points of the axis: every second or third where there are more.
+    title : str
+
+    Raises
+    ------
+    ValueError
+        Nothing was kept of the item.
+    """
+    pictures = {one.cell: one.data for one in kept if one.kind == "received"}
+    originals = {one.name.removeprefix("original/"): one.data for one in kept if not one.cell}
+    axis = axis or default_axis(rows)
+    found: Any = rows[(rows["trial"] == 0) & rows["cell"].isin(list(pictures))]
+    if item is None and len(found):
+        item = str(found["item"].iloc[0])
+    found = found[found["item"] == item]
+    if axis != "bpp":
+        found = found[found[axis].notna()]
+    if not len(found):
+        raise ValueError(
+            f"no pictures were kept of {item!r}: {', '.join(originals) or 'of no item at all'}"
+        )
+    if axis == "bpp":
+        raise ValueError("the run has no axis of noise to lay pictures out along")
+    points = np.sort(found[axis].unique())
+    points = points[:: -(-len(points) // columns)]
+    found = found[found[axis].isin(points)]
+    # rows as they come in the table, columns by rising value
+    found = found.assign(_row=pd.factorize(found["codec"])[0]).sort_values([axis, "_row"])
+    found = found.drop(columns="_row")
+    labels = series_labels(found, series_of(found, axis))
+    tiles = [
+        Tile(
+            _row_label(label, line.get("bpp")),
+            style.number_text(line[axis]),
+            _decoded(pictures[line["cell"]]),
+            _tile_caption(line, metric),
+            line["status"] in OUTAGES,
+        )
+        for label, line in zip(labels, found.to_dict("records"), strict=True)
+    ]
+    note = f"{item}, first trial of each\nunder each: {style.metric_label(metric)}"
+    if any(tile.failed for tile in tiles):
+        note += "\nred: no picture came out, the concealment is shown"
+    original = _decoded(originals[item]) if item in originals else None
+    column_title = style.AXIS_LABELS.get(axis, axis).replace(" of the channel", "")
+    return contact_sheet(tiles, original, title, note, column_title)
+
+
+def _row_label(label: str, bpp: Any) -> str:
+    """``jpeg2000(bpp=0.5)`` over two lines, with its real rate."""
+    name, mark, rest = label.partition("(")
+    text = f"{name}\n({rest}" if mark else label
+    return f"{text}\n{bpp:.2f} bpp" if isinstance(bpp, float) and np.isfinite(bpp) else text
+
+
+def _tile_caption(line: dict, metric: str) -> str:
+    score = style.score_text(metric, line[metric])
+    return score if line["status"] == "ok" else f"{score}, {line['status'].replace('_', ' ')}"
+
+
+def _decoded(data: bytes) -> np.ndarray:
+    from PIL import Image
+
+    return np.asarray(Image.open(io.BytesIO(data)))
