@@ -12,7 +12,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "load_cells", "load_run", "send", "sweep"]
+__all__ = ["__version__", "link", "load_cells", "load_run", "send", "sweep"]
 
 _API = frozenset(__all__) - {"__version__"}
 

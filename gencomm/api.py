@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gencomm.links import link
 from gencomm.sweep.run import Options, Outcome, run_sweep
 from gencomm.sweep.store import Store
 from gencomm.sweep.tables import load_cells, load_run
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Run",
     "doctor",
+    "link",
     "load_cells",
     "load_run",
     "merge",

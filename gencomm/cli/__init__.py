@@ -22,6 +22,7 @@ from gencomm import __version__
 VERBS = {
     "sweep": "send every item through every codec and link, many times; the main job",
     "send": "send one picture once, and look at what comes out",
+    "link": "error rates of links over Eb/N0, beside theory",
     "plot": "draw a run: quality against bit error rate or Eb/N0",
     "sheet": "draw a run's pictures: codecs in rows, links in columns",
     "status": "say how far a run is, and where its time went",

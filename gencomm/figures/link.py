@@ -9,14 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-#: Colours that the common forms of colour blindness keep apart (Okabe and Ito 2008).
-COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933"]
-MARKERS = "osD^vP*X"
-AXIS_LABELS = {
-    "ebno_db": "$E_b/N_0$ in dB (per information bit)",
-    "esno_db": "$E_s/N_0$ in dB (per symbol)",
-    "ber": "bit error rate of the medium",
-}
+from gencomm.figures.style import AXIS_LABELS, MARKERS, PALETTE, frame, styled
 
 
 def link_figure(table: pd.DataFrame, axis: str, references: dict[str, dict[str, Any]]) -> Figure:
@@ -37,12 +30,17 @@ def link_figure(table: pd.DataFrame, axis: str, references: dict[str, dict[str, 
     error is an arrow down from its upper bound. Thin lines are closed forms (left) and the normal
     approximation (right, dashed); ticks at the foot are Shannon limits.
     """
-    figure = Figure(figsize=(9.2, 4.2), layout="constrained")
+    with styled():
+        return _draw(table, axis, references)
+
+
+def _draw(table: pd.DataFrame, axis: str, references: dict[str, dict[str, Any]]) -> Figure:
+    figure = Figure(figsize=(7.6, 3.7), layout="constrained")
     left, right = figure.subplots(1, 2, sharex=True)
     links = list(dict.fromkeys(table["link"]))
     log_x = axis not in ("ebno_db", "esno_db") and (table[axis] > 0).all()
     for index, name in enumerate(links):
-        colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
+        colour, marker = PALETTE[index % len(PALETTE)], MARKERS[index % len(MARKERS)]
         rows = table[table["link"] == name].sort_values(axis)
         for panel, rate in ((left, "ber"), (right, "bler")):
             _points(panel, rows, axis, rate, colour, marker)
@@ -63,9 +61,7 @@ def link_figure(table: pd.DataFrame, axis: str, references: dict[str, dict[str, 
             panel.set_xscale("log")
         panel.set_xlabel(AXIS_LABELS.get(axis, axis))
         panel.set_ylabel(title)
-        panel.grid(True, which="major", color="#dddddd", lw=0.6)
-        panel.set_axisbelow(True)
-        panel.spines[["top", "right"]].set_visible(False)
+        frame(panel)
     low, high = table[axis].min(), table[axis].max()
     if not log_x:
         limits = [r["shannon_db"] for r in references.values() if "shannon_db" in r]
@@ -76,7 +72,6 @@ def link_figure(table: pd.DataFrame, axis: str, references: dict[str, dict[str, 
         loc="outside lower center",
         ncols=2,
         frameon=False,
-        fontsize=8,
     )
     return figure
 
@@ -123,7 +118,7 @@ def _legend(links: list[str], table: pd.DataFrame, references: dict) -> list[Lin
         Line2D(
             [],
             [],
-            color=COLOURS[i % len(COLOURS)],
+            color=PALETTE[i % len(PALETTE)],
             marker=MARKERS[i % len(MARKERS)],
             ms=4,
             lw=0,
