@@ -58,7 +58,7 @@ class JPEG2000(PillowCodec):
         target = bpp * item.pixels / 8
         samples = picture.size
         spread = max(64.0, target / 64)  # it takes no account of some headers, and we cut others
-        aims = [a for a in target + np.linspace(-spread, spread, 65) if a >= 1]
+        aims = [float(a) for a in target + np.linspace(-spread, spread, 65) if a >= 1]
         aims = [1.0, *aims] if aims[0] > 1 else aims
         found = encode_at_rate(
             lambda aim: self.encoded(self._write(picture, "rates", samples / aim), aim),

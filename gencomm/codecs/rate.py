@@ -34,6 +34,7 @@ def encode_at_rate(
     item: Item,
     bpp: float,
     guess: int | None = None,
+    step: float | None = None,
 ) -> Encoded:
     """Encode `item` at the highest step of `ladder` whose bits stay within `bpp`.
 
@@ -58,6 +59,9 @@ def encode_at_rate(
         Target, in bits per pixel.
     guess : int, optional
         Index to try first; the middle by default.
+    step : float, optional
+        By how much one step of the ladder raises the rate, roughly; by default as if the whole
+        ladder spanned a factor of 64. Used until two rates are known.
 
     Returns
     -------
@@ -66,6 +70,7 @@ def encode_at_rate(
         tried) added to its `meta`.
     """
     target = bpp * item.pixels
+    slope = math.log(step) if step else math.log(64) / len(ladder)
     low, high = -1, len(ladder)  # below `low` all fit, from `high` on none does
     bits: dict[int, int] = {}
     best: tuple[int, Encoded] | None = None
@@ -84,37 +89,35 @@ def encode_at_rate(
             high = index
             if index == 0:
                 lowest = encoded
-        halve = not halve and 2 * (high - low) > width and len(bits) > 1
-        index = _next(low, high, bits, target, halve)
+        bracketed = low in bits and high in bits
+        halve = bracketed and not halve and 2 * (high - low) > width
+        index = _next(low, high, bits, target, slope, halve)
     if best is None:
         assert lowest is not None
         return _noted(lowest, ladder[0], bpp, item, False, len(bits))
     return _noted(best[1], ladder[best[0]], bpp, item, True, len(bits))
 
 
-def _next(low: int, high: int, bits: dict[int, int], target: float, halve: bool) -> int:
+def _next(
+    low: int, high: int, bits: dict[int, int], target: float, slope: float, halve: bool
+) -> int:
     """The step to try in the open bracket (low, high)."""
     first, last = low + 1, high - 1
-    if first >= last:
-        return min(first, last)
-    tried = sorted(bits)
-    if halve or len(tried) < 2:
-        # one point known: assume that the ladder spans a factor of 64
-        if len(tried) == 1 and not halve:
-            (k,) = tried
-            step = (high - low + 1) * math.log(target / max(bits[k], 1)) / math.log(64)
-            return min(max(round(k + step), first), last)
+    if halve or first >= last:
         return (low + high) // 2
-    below = [k for k in tried if k <= low]
-    above = [k for k in tried if k >= high]
-    a, b = (below[-1], above[0]) if below and above else (tried[0], tried[1])
-    if not above:
-        a, b = tried[-2], tried[-1]
-    slope = (math.log(max(bits[b], 1)) - math.log(max(bits[a], 1))) / (b - a)
-    if slope <= 0:
-        return (low + high) // 2
-    at = a + (math.log(max(target, 1e-9)) - math.log(max(bits[a], 1))) / slope
-    return int(min(max(math.floor(at), first), last))
+    rate = {k: math.log(max(size, 1)) for k, size in bits.items()}
+    tried = sorted(rate)
+    if low in rate and high in rate:
+        a, b = low, high
+    elif low in rate:  # all fit so far: go on from the last two
+        a, b = tried[-2] if len(tried) > 1 else low, low
+    else:
+        a, b = high, tried[1] if len(tried) > 1 else high
+    if a != b and rate[b] > rate[a]:
+        slope = (rate[b] - rate[a]) / (b - a)
+    base = a if low not in rate or high in rate else b
+    at = base + (math.log(max(target, 1e-9)) - rate[base]) / slope
+    return min(max(math.floor(at), first), last)
 
 
 def _noted(
