@@ -8,6 +8,8 @@ from typing import TextIO
 
 #: Seconds between two lines where there is no terminal.
 EVERY = 15.0
+#: Before so many cells are done, nothing is said about the time that is left.
+EARLY = 10
 
 
 class Progress:
@@ -79,7 +81,8 @@ class Progress:
         elapsed = time.monotonic() - self._start
         left = elapsed / self.done * (self.total - self.done) if self.done else float("nan")
         text = f"{self.done} of {self.total} cells, {self.rows} rows, {duration(elapsed)}"
-        return text if self.done == self.total else f"{text}, about {duration(left)} left"
+        known = EARLY <= self.done < self.total
+        return f"{text}, about {duration(left)} left" if known else text
 
     def say(self, text: str) -> None:
         """A line of its own, whatever the bar is doing."""

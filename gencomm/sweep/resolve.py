@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -211,6 +212,8 @@ class _Parts:
             absent = [name for name in names if name not in grid]
             for name in absent:
                 self.wrong(path, missing_axis(name, grid))
+                # a misspelt name is one mistake, not also an axis without use
+                used |= set(difflib.get_close_matches(name, grid, n=1))
             if absent:
                 continue
             if any(not grid[name] for name in names):  # a bad axis, already complained of

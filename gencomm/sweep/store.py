@@ -211,7 +211,12 @@ class Store:
         self.path = path / STORE_NAME if path.is_dir() or not path.suffix else path
         if metrics is None and not self.path.is_file():
             raise StoreError(f"no run lies at {path}: {self.path} is missing")
-        self._db = connect(self.path, read_only=metrics is None)
+        if metrics is not None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._db = connect(self.path, read_only=metrics is None)
+        except sqlite3.DatabaseError as error:
+            raise StoreError(f"{self.path} can't be opened: {error}") from error
         try:
             self._open(metrics)
         except sqlite3.DatabaseError as error:
