@@ -8,7 +8,8 @@ in the stream itself; decoding stops at the first that fails and keeps what came
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from itertools import pairwise
 
 import constriction
 import numpy as np
@@ -28,12 +29,13 @@ class RunCoder:
     tables : Tables
     rows : sequence of int
         The table of each run.
-    every : int
-        Runs between checks.
+    checks : sequence of int
+        After how many runs there is a check, ascending; there is always one at the end.
     """
 
-    def __init__(self, tables: Tables, rows: Sequence[int], every: int):
-        self.every = every
+    def __init__(self, tables: Tables, rows: Sequence[int], checks: Sequence[int]):
+        edges = [0, *(check for check in checks if check < len(rows)), len(rows)]
+        self.groups = [range(first, last) for first, last in pairwise(edges)]
         self.reach = [int(tables.reach[row]) for row in rows]
         self.frequencies = [tables.row(row) for row in rows]
         # Frequencies over a power of two are exact in binary floating point, and the library goes
@@ -41,17 +43,13 @@ class RunCoder:
         # everywhere.
         self.models = [_CATEGORICAL(row / TOTAL, perfect=False) for row in self.frequencies]
 
-    def _groups(self) -> Iterator[range]:
-        for first in range(0, len(self.models), self.every):
-            yield range(first, min(first + self.every, len(self.models)))
-
     def encode(self, runs: Sequence[np.ndarray]) -> bytes:
         """Code int runs, one for each table; magnitudes are clipped to LARGEST.
 
         A symbol beyond its table's reach is coded as the escape, and its value after the run.
         """
         encoder = constriction.stream.queue.RangeEncoder()
-        for group in self._groups():
+        for group in self.groups:
             check = 0
             for k in group:
                 run = np.clip(runs[k], -LARGEST, LARGEST).astype("<i4")
@@ -85,7 +83,7 @@ class RunCoder:
         """
         decoder = constriction.stream.queue.RangeDecoder(_words(data))
         done: list[np.ndarray] = []
-        for group in self._groups():
+        for group in self.groups:
             check, runs = 0, []
             try:
                 for k in group:
@@ -111,7 +109,7 @@ class RunCoder:
 
     def bits(self, runs: Sequence[np.ndarray]) -> float:
         """What the tables say the runs cost, with escapes and checks: the estimate of the rate."""
-        cost = 8.0 * len(list(self._groups()))
+        cost = 8.0 * len(self.groups)
         for run, frequencies, reach in zip(runs, self.frequencies, self.reach, strict=True):
             bits = -np.log2(frequencies / TOTAL)
             outside = np.abs(run) > reach

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,16 +77,16 @@ class Tables:
         return self.reach.size
 
     @classmethod
-    def build(cls, probabilities: np.ndarray) -> Tables:
+    def build(cls, probabilities: Sequence[np.ndarray]) -> Tables:
         """Tables from the probabilities of the magnitudes.
 
         Parameters
         ----------
-        probabilities : float (n_tables, n)
+        probabilities : sequence of float (n,), one a table, of any lengths
             Of the symbols 0 .. n - 1; a negative symbol is as probable as its positive one.
         """
         rows, reach = [], []
-        for p in np.asarray(probabilities, np.float64):
+        for p in probabilities:
             inside = p[0] + 2 * np.concatenate([[0], np.cumsum(p[1:])])
             reached = np.flatnonzero(inside >= 1 - TAIL)
             last = int(reached[0]) if reached.size else p.size - 1

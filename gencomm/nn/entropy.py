@@ -15,6 +15,11 @@ SCALES = 6
 LEAST_PROBABILITY = 2.0**-30
 
 
+#: How far tables of probabilities reach, in deviations of a mixture's widest component: beyond lie
+#: 2 x 10^-5 of it. And the farthest that any reaches.
+REACH = 4.3
+FARTHEST = 1023
+
 #: Numbers worked on at a time in `_MixtureBits`, so that they stay in the processor's cache.
 CHUNK = 1 << 16
 
@@ -135,22 +140,31 @@ class GaussianScaleMixture(nn.Module):
         return _MixtureBits.apply(z.flatten(2), scale, self.logit[part].softmax(-1))
 
     @torch.no_grad()
-    def probabilities(self, gain: Tensor, largest: int) -> Tensor:
-        """Probabilities of the integers -largest .. largest after scaling by a gain.
+    def probabilities(self, gain: Tensor) -> list[Tensor]:
+        """Probabilities of the magnitudes 0, 1, ... after scaling by a gain.
 
         Parameters
         ----------
         gain : float (C,)
-        largest : int
 
         Returns
         -------
-        float64 (C, 2 largest + 1)
-            What lies outside is missing from the sum.
+        list of float64 (n,), one a channel
+            A magnitude above zero stands for one of its two signs. Each reaches out to `REACH`
+            deviations of the widest component, but not beyond `FARTHEST`.
         """
         scale = self.log_scale.double().exp() * gain.double()[:, None]
-        unit = math.sqrt(0.5) / scale[:, None, :]
-        distance = torch.arange(largest + 1, dtype=torch.float64, device=scale.device)[:, None]
-        mass = torch.erfc((distance - 0.5) * unit) - torch.erfc((distance + 0.5) * unit)
-        half = 0.5 * (mass * self.logit.double().softmax(-1)[:, None, :]).sum(-1)
-        return torch.cat([half.flip(1)[:, :-1], half], 1)
+        weight = self.logit.double().softmax(-1)
+        reach = (REACH * scale.amax(1)).ceil().clamp(1, FARTHEST).long().tolist()
+        rows: list[Tensor] = [weight] * len(scale)
+        # Channels of like reach are worked out together.
+        for size in {value.bit_length() for value in reach}:
+            alike = [c for c, value in enumerate(reach) if value.bit_length() == size]
+            longest = max(reach[c] for c in alike)
+            unit = math.sqrt(0.5) / scale[alike, None, :]
+            distance = torch.arange(longest + 1, dtype=torch.float64, device=scale.device)[:, None]
+            mass = torch.erfc((distance - 0.5) * unit) - torch.erfc((distance + 0.5) * unit)
+            found = 0.5 * (mass * weight[alike, None, :]).sum(-1)
+            for c, row in zip(alike, found, strict=True):
+                rows[c] = row[: reach[c] + 1]
+        return rows

@@ -31,8 +31,10 @@ def clip_identity(x: Tensor, low: float, high: float) -> Tensor:
 def uniform_noise(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Add noise uniform on [-1/2, 1/2).
 
-    The density of the sum at an integer equals the probability of rounding to it, so its negative
-    log bounds the rate from above and has a derivative (Theis et al. 2017, section 2.2).
+    The density of the sum at an integer equals the probability of rounding to it, and has a
+    derivative everywhere. Theis et al. 2017 (section 2.2) sample the noise inside the logarithm's
+    argument, which bounds the rate by Jensen's inequality; `GaussianScaleMixture.bits` takes the
+    integral over the cell in closed form instead, at the noisy place.
     """
     noise = torch.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype)
     return x + (noise - 0.5)

@@ -49,11 +49,9 @@ def orthogonalise(matrices: Tensor) -> Tensor:
     return x.mT if tall else x
 
 
-def _matrix(p: Tensor) -> Tensor:
-    """A view of a weight as a matrix: outputs by window and inputs, as channels_last has it."""
-    if p.ndim == 2:
-        return p
-    return p.permute(0, 2, 3, 1).view(p.shape[0], -1)
+def _outputs_first(p: Tensor) -> Tensor:
+    """A view with outputs, window, inputs in order: as channels_last has a convolution."""
+    return p.permute(0, 2, 3, 1) if p.ndim == 4 else p
 
 
 class Muon(torch.optim.Optimizer):
@@ -103,13 +101,15 @@ class Muon(torch.optim.Optimizer):
             if not state:
                 state["momentum"] = torch.zeros_like(p)
             state["momentum"].lerp_(p.grad, 1 - group["momentum"])
-            ahead = _matrix(p.grad.lerp(state["momentum"], group["momentum"]))
+            ahead = p.grad.lerp(state["momentum"], group["momentum"])
+            ahead = _outputs_first(ahead).reshape(p.shape[0], -1)
             alike.setdefault((ahead.shape[0], ahead.shape[1]), []).append((p, ahead))
         for (rows, columns), pairs in alike.items():
             step = orthogonalise(torch.stack([ahead for _, ahead in pairs]))
             scale = -group["lr"] * MATCH_ADAM * max(rows, columns) ** 0.5
             for (p, _), one in zip(pairs, step, strict=True):
-                _matrix(p).add_(one, alpha=scale)
+                view = _outputs_first(p)
+                view.add_(one.view(view.shape), alpha=scale)
 
     def _adam(self, group: dict[str, Any], members: list[Tensor]) -> None:
         first, second = group["betas"]

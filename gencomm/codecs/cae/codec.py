@@ -29,8 +29,9 @@ TOP = 100.0
 #: Qualities are rounded to steps of one over this, about 0.7 % of rate each.
 STEPS = 4
 
-#: Runs of symbols between two checks in a stream.
-CHECK_EVERY = 16
+#: Channels after which a stream has a check, besides the end: half of what went before is kept
+#: when damage is found, and all of them together cost 64 bits.
+CHECKS = (1, 2, 4, 8, 16, 32, 64)
 
 #: The first byte of a stream, without the bit for grey.
 VERSION, GREY = 0x10, 0x01
@@ -333,7 +334,7 @@ def _coder(weights: Weights, step: int) -> RunCoder:
     order = weights.arrays["tables.order"]
     tables = Tables(weights.arrays["tables.frequencies"], weights.arrays["tables.reach"])
     level = round(step / (TOP * STEPS) * (len(tables) // order.size - 1))
-    return RunCoder(tables, [level * order.size + int(channel) for channel in order], CHECK_EVERY)
+    return RunCoder(tables, [level * order.size + int(channel) for channel in order], CHECKS)
 
 
 @lru_cache(maxsize=2)

@@ -1,0 +1,182 @@
+"""Layers, quantisers and the entropy model against closed forms."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from gencomm.nn.entropy import GaussianScaleMixture  # noqa: E402
+from gencomm.nn.gains import Gains, interpolation  # noqa: E402
+from gencomm.nn.layers import Bottleneck, SubPixel  # noqa: E402
+from gencomm.nn.quantise import clip_identity, round_identity, uniform_noise  # noqa: E402
+from gencomm.nn.tiling import windows  # noqa: E402
+from gencomm.nn.transforms import COLOUR, HAAR, colour_dct, dct_matrix  # noqa: E402
+
+
+@pytest.fixture
+def mixture():
+    torch.manual_seed(1)
+    model = GaussianScaleMixture(4).double()
+    with torch.no_grad():
+        model.logit.normal_()
+        model.log_scale.add_(torch.tensor([[-1.0], [0.0], [1.0], [2.0]]))
+    return model
+
+
+def test_rounding_has_the_identity_as_gradient():
+    x = torch.tensor([-1.6, -0.4, 0.2, 3.7], requires_grad=True)
+    y = round_identity(x)
+    assert y.tolist() == [-2, 0, 0, 4]
+    (y * torch.tensor([1.0, 2, 3, 4])).sum().backward()
+    assert x.grad.tolist() == [1, 2, 3, 4]
+
+
+def test_clipping_has_the_identity_as_gradient():
+    x = torch.tensor([-5.0, 100, 300], requires_grad=True)
+    y = clip_identity(x, 0, 255)
+    assert y.tolist() == [0, 100, 255]
+    y.sum().backward()
+    assert x.grad.tolist() == [1, 1, 1]
+
+
+def test_noise_is_uniform_with_the_variance_of_rounding():
+    noise = uniform_noise(torch.zeros(200_000), torch.Generator().manual_seed(0))
+    assert noise.min() >= -0.5
+    assert noise.max() < 0.5
+    assert noise.var() == pytest.approx(1 / 12, rel=0.01)
+
+
+def test_the_mixture_sums_to_one(mixture):
+    for p in mixture.probabilities(torch.ones(4)):
+        assert p.min() > 0
+        assert (p[0] + 2 * p[1:].sum()).item() == pytest.approx(1, abs=3e-5)
+
+
+def test_one_gaussian_has_its_probabilities_in_closed_form():
+    model = GaussianScaleMixture(1, scales=1).double()
+    with torch.no_grad():
+        model.log_scale.fill_(math.log(2.0))
+    (p,) = model.probabilities(torch.tensor([1.5]))
+    # after the gain: sigma = 3
+    expected = [(math.erf((n + 0.5) / 18**0.5) - math.erf((n - 0.5) / 18**0.5)) / 2 for n in (0, 2)]
+    assert p[0].item() == pytest.approx(expected[0], rel=1e-12)
+    assert p[2].item() == pytest.approx(expected[1], rel=1e-9)
+    assert p.numel() == 1 + 13  # 4.3 x 3
+
+
+def test_bits_are_the_negative_log_probability(mixture):
+    gain = torch.tensor([[0.5, 1.0, 2.0, 1.0], [1.0, 3.0, 1.0, 0.2]]).double()
+    z = torch.randint(-1, 2, (2, 4, 3, 5), generator=torch.Generator().manual_seed(0)).double()
+    bits = mixture.bits(z, gain)
+    for b in range(2):
+        rows = mixture.probabilities(gain[b])
+        expected = 0.0
+        for channel, p in zip(z[b], rows, strict=True):
+            p = torch.cat([p, torch.zeros(8)]).clamp_min(2.0**-30)
+            expected -= p[channel.abs().long()].log2().sum().item()
+        assert bits[b].item() == pytest.approx(expected, rel=1e-10)
+
+
+def test_a_part_of_the_channels_has_its_part_of_the_bits(mixture):
+    z, gain = torch.randn(1, 4, 2, 2).double(), torch.ones(1, 4).double()
+    parts = mixture.bits(z[:, :3], gain[:, :3]) + mixture.bits(z[:, 3:], gain[:, 3:], first=3)
+    assert parts.item() == pytest.approx(mixture.bits(z, gain).item())
+
+
+def test_derivatives_of_the_bits(mixture):
+    z = (3 * torch.randn(2, 4, 3, 2, generator=torch.Generator().manual_seed(2))).double()
+    gain = torch.tensor([[1.0, 0.7, 2.0, 1.0], [0.3, 1.0, 1.0, 4.0]]).double()
+    z.requires_grad_()
+    gain.requires_grad_()
+
+    def bits(z, gain, logit, log_scale):
+        state = {"logit": logit, "log_scale": log_scale}
+        # a functional call bypasses the method, so swap the parameters by hand
+        old = dict(mixture.named_parameters())
+        for name, value in state.items():
+            del mixture._parameters[name]
+            setattr(mixture, name, value)
+        try:
+            return mixture.bits(z, gain)
+        finally:
+            for name, value in old.items():
+                delattr(mixture, name)
+                mixture.register_parameter(name, value)
+
+    inputs = (
+        z,
+        gain,
+        mixture.logit.detach().clone().requires_grad_(),
+        mixture.log_scale.detach().clone().requires_grad_(),
+    )
+    assert torch.autograd.gradcheck(bits, inputs)
+
+
+def test_far_out_symbols_cost_a_finite_number_of_bits(mixture):
+    z = torch.full((1, 4, 1, 1), 1e6, requires_grad=True)
+    bits = mixture.float().bits(z, torch.ones(1, 4))
+    bits.sum().backward()
+    assert bits.item() == pytest.approx(4 * 30)
+    assert torch.isfinite(z.grad).all()
+
+
+def test_noise_stands_for_rounding():
+    # far from zero the density is flat within a cell, and both cost the same
+    model = GaussianScaleMixture(1).double()
+    generator = torch.Generator().manual_seed(0)
+    y = 8 * torch.randn(1, 1, 200, 200, generator=generator).double()
+    gain = torch.ones(1, 1).double()
+    model.calibrate(y.std((0, 2, 3)))
+    noisy = model.bits(uniform_noise(y, generator), gain)
+    assert noisy.item() == pytest.approx(model.bits(y.round(), gain).item(), rel=0.005)
+
+
+def test_interpolation_weights():
+    weight = interpolation(torch.tensor([0.0, 1.25, 3.0, 9.0]), 4)
+    assert weight.tolist() == [[1, 0, 0, 0], [0, 0.75, 0.25, 0], [0, 0, 0, 1], [0, 0, 0, 1]]
+
+
+def test_gains_are_interpolated_on_a_logarithmic_scale():
+    gains = Gains(3, [1.0, 4.0])
+    gain, inverse = gains(interpolation(torch.tensor([0.5]), 2))
+    assert gain.detach().numpy() == pytest.approx(np.full((1, 3), 2.0))
+    assert inverse.detach().numpy() == pytest.approx(np.full((1, 3), 0.5))
+
+
+def test_a_fresh_block_is_the_identity():
+    x = torch.randn(2, 8, 5, 5)
+    assert torch.equal(Bottleneck(8, rates=3)(x, torch.rand(2, 3)), x)
+
+
+def test_sub_pixel_enlarges():
+    assert SubPixel(8, 3)(torch.randn(1, 8, 4, 5)).shape == (1, 3, 8, 10)
+
+
+@pytest.mark.parametrize("matrix", [COLOUR, HAAR, dct_matrix(8)])
+def test_transforms_are_orthonormal(matrix):
+    assert matrix @ matrix.T == pytest.approx(np.eye(len(matrix)), abs=1e-12)
+
+
+def test_the_whole_colour_dct_is_a_basis():
+    basis = colour_dct(64, 64).reshape(192, 192)
+    assert basis @ basis.T == pytest.approx(np.eye(192), abs=1e-12)
+    # the grey level comes first
+    assert basis[0] == pytest.approx(np.full(192, 192**-0.5))
+
+
+@pytest.mark.parametrize(
+    ("length", "size", "margin"), [(1, 4, 2), (8, 4, 2), (9, 4, 2), (37, 5, 3)]
+)
+def test_windows_cover_an_axis_once(length, size, margin):
+    seen = np.zeros(length, int)
+    for window in windows(length, size, margin):
+        seen[window.inner] += 1
+        axis = np.arange(length)
+        assert np.array_equal(axis[window.outer][window.kept], axis[window.inner])
+        assert window.outer.start in (0, window.inner.start - margin)
+        assert window.outer.stop in (length, window.inner.stop + margin)
+    assert seen.tolist() == [1] * length
