@@ -58,7 +58,7 @@ def quality_figure(
     for name in (axis, metric):
         if name not in table.columns:
             raise ValueError(f"the table has no column {name!r}: {', '.join(table.columns)}")
-    if table[axis].nunique() < 2:
+    if np.unique(table[axis].dropna()).size < 2:
         raise ValueError(f"there is a single point along {axis}; a curve needs two")
     curves = _curves(table, axis, labels)
     outages = "outage" in table.columns and bool(table["outage"].to_numpy(float).any())

@@ -1,0 +1,336 @@
+"""One item through one codec and one link, once: what `gencomm send` shows.
+
+The module is the verb as well: ``gencomm.send(...)`` calls :func:`send` whichever of the two was
+imported first (see `gencomm.sweep`).
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import inspect
+import io
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from channels.link import Link
+from channels.noise import NoiseStream
+from channels.spec import SpecError, parse_spec
+from gencomm.codecs.contract import Codec, Item, Status
+from gencomm.codecs.registry import CODECS
+from gencomm.isolation import CodecProcess, Limits, LocalCodec, open_codec
+from gencomm.metrics import METRICS, Panel
+from gencomm.policy import (
+    CellLedger,
+    Policy,
+    clean_received,
+    from_wire,
+    is_clean,
+    ledger,
+    link_ber,
+    settle,
+    to_wire,
+)
+from gencomm.sources import SOURCES, image_item, make_source
+from gencomm.sources.file import File
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+METRICS_SHOWN = ("psnr", "ssim", "ms_ssim")
+
+
+@dataclass(frozen=True, eq=False)
+class Sent:
+    """What became of an item. Shows itself in a notebook; ``print`` gives the ledger.
+
+    Attributes
+    ----------
+    item : Item
+        What was sent; `original` is its value.
+    received : array
+        What came out, of the original's shape and type; the concealment where nothing did.
+    status : Status
+        "ok", "partial", or an outage.
+    detail : str
+        What the decoder said.
+    scores, clean_scores : dict of str to float
+        Metrics of what came out, and of what the same bits give without errors.
+    ledger : CellLedger
+        Where the bits went.
+    codec, channel : str
+        Their specs in one canonical text.
+    policy : Policy
+    seed, trial : int
+        Which noise: that of a sweep's row with the same numbers.
+    bit_errors, n_bits : int
+        Payload bits that came back wrong, and how many were sent.
+    """
+
+    item: Item
+    received: np.ndarray
+    status: Status
+    detail: str
+    scores: dict[str, float]
+    clean_scores: dict[str, float]
+    ledger: CellLedger
+    codec: str
+    channel: str
+    policy: Policy
+    seed: int
+    trial: int
+    bit_errors: int
+    n_bits: int
+
+    @property
+    def original(self) -> np.ndarray:
+        """What was sent."""
+        return self.item.value
+
+    def figure(self) -> Figure:
+        """Original, received and difference side by side."""
+        from gencomm.figures.sent import sent_figure
+
+        scores = [_score(name, value) for name, value in self.scores.items()]
+        errors = f"{self.bit_errors:,} of {self.n_bits:,} bits wrong"
+        return sent_figure(
+            self.original,
+            self.received,
+            f"{self.codec} over {self.channel}",
+            f"{'   '.join(scores)}\n{self.ledger.bpp:.3f} bpp   {errors}",
+            self._label,
+            self.status.outage,
+        )
+
+    def save(self, path: str | Path) -> Path:
+        """Write the figure: ``.png``, ``.pdf`` or ``.svg``."""
+        from gencomm.figures.saving import save
+
+        return save(self.figure(), path)
+
+    @property
+    def _label(self) -> str:
+        if self.status is Status.OK:
+            return "received"
+        if self.status.outage:
+            return (
+                f"{self.status.replace('_', ' ')}: nothing came out ({self.policy.conceal} shown)"
+            )
+        return f"received ({self.status})"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON; without the pictures."""
+        return {
+            "item": self.item.id,
+            "codec": self.codec,
+            "channel": self.channel,
+            **self.policy.as_dict(),
+            "seed": self.seed,
+            "trial": self.trial,
+            "status": str(self.status),
+            "detail": self.detail,
+            "scores": self.scores,
+            "clean_scores": self.clean_scores,
+            "bit_errors": self.bit_errors,
+            "n_bits": self.n_bits,
+            "ledger": self.ledger.as_dict(),
+        }
+
+    def __str__(self) -> str:
+        return "\n".join(f"{name:<12}{text}" for name, text in self._lines())
+
+    def _lines(self) -> list[tuple[str, str]]:
+        book, link = self.ledger, self.ledger.link
+        width, height = book.width_height
+        status = f"{self.status}{f': {self.detail}' if self.detail else ''}"
+        lines = [("item", f"{self.item.id}, {width} x {height} pixels, {book.samples:,} samples")]
+        lines += [("", note) for note in self.item.meta.get("notes", [])]
+        lines += [("codec", self.codec), ("channel", self.channel), ("status", status)]
+        for name, value in self.scores.items():
+            lines.append((name, f"{_value(name, value)}  (without errors "
+                                f"{_value(name, self.clean_scores[name])})"))  # fmt: skip
+        rate = self.bit_errors / self.n_bits if self.n_bits else 0.0
+        header = f", {book.header_bits:,} of them header" if book.header_bits else ""
+        side = "nothing is granted error-free"
+        if book.side_bits:
+            side = f"{book.side_bits:,} bits granted error-free, not sent; "
+            side += f"{book.bpp_total:.4f} bits per pixel with them"
+        lines += [
+            ("bit errors", f"{self.bit_errors:,} of {self.n_bits:,} payload bits ({rate:.2e})"),
+            ("encoded", f"{book.codec_bits:,} bits{header}"),
+            ("payload", f"{book.payload_bits:,} bits, {book.bpp:.4f} bits per pixel"),
+            ("side", side),
+        ]
+        added = [
+            f"{name} {count:,}"
+            for name in ("parity", "framing", "padding")
+            if (count := getattr(link, name))
+        ]
+        lines.append(("sent", f"{link.sent_bits:,} bits ({', '.join(added) or 'nothing added'})"))
+        lines.append(
+            ("uses", f"{link.channel_uses:,} channel uses, {book.cbr:.4f} a sample (CBR), "
+                     f"{book.uses_per_pixel:.4f} a pixel")
+        )  # fmt: skip
+        if link.facts:
+            facts = ", ".join(f"{name} {value:.4g}" for name, value in link.facts.items())
+            lines.append(("link", facts))
+        return lines
+
+    def _repr_png_(self) -> bytes:
+        from gencomm.figures.style import styled
+
+        buffer = io.BytesIO()
+        with styled():
+            self.figure().savefig(buffer, format="png", dpi=120, facecolor="white")
+        return buffer.getvalue()
+
+    def _repr_html_(self) -> str:
+        picture = base64.b64encode(self._repr_png_()).decode()
+        return (
+            f'<img src="data:image/png;base64,{picture}" style="max-width:100%">'
+            f"<pre>{html.escape(str(self))}</pre>"
+        )
+
+
+def send(
+    item: Item | np.ndarray | str | os.PathLike[str],
+    codec: str | Codec = "jpeg2000(bpp=0.5)",
+    channel: str = "bsc(1e-4)",
+    *,
+    seed: int = 0,
+    trial: int = 0,
+    policy: Policy | None = None,
+    metrics: Sequence[str] = METRICS_SHOWN,
+    limits: Limits | None = None,
+    isolate: bool = True,
+) -> Sent:
+    """Send one item over one link, once.
+
+    Parameters
+    ----------
+    item : Item, array, path or source
+        A picture file; uint8 samples (height, width, 3) or (height, width); or a source such as
+        ``photos(names=[coffee])``, of which the first item is sent.
+    codec : str or Codec
+        Such as ``jpeg2000(bpp=0.5)``. A codec object runs in this process.
+    channel : str
+        Such as ``bsc(1e-4)`` or ``qam16|awgn(ebno_db=6)``.
+    seed, trial : int
+        Which noise. The same numbers in a sweep give the same noise for the same item.
+    policy : Policy, optional
+    metrics : sequence of str
+    limits : Limits, optional
+        Of the codec's process: seconds and memory.
+    isolate : bool
+        False runs the codec in this process, without limits.
+
+    Returns
+    -------
+    Sent
+
+    Raises
+    ------
+    SpecError
+        The codec or the link can't be built; points at the token.
+    PictureError
+        The picture can't be read.
+    IsolationError
+        The item can't be encoded.
+    """
+    what = _item(item)
+    policy = policy or Policy()
+    panel = Panel(list(metrics))
+    name, opened = _open(codec, limits, isolate)
+    with opened as process:
+        if process.modality != what.modality:
+            raise ValueError(f"{name} takes {process.modality}, and {what.id} is {what.modality}")
+        link = Link.parse(channel, process.wants)
+        encoded = process.encode(what).encoded
+        wire = to_wire(encoded, policy)
+        stream = NoiseStream(seed, link.text, what.hash)
+        batch = link.transmit(wire.payload, [trial], stream, wire.classes)
+        noisy = from_wire(wire, batch, 0, policy, process.wants, link_ber(link))
+        reads_llr = noisy.llr is not None
+        both = [clean_received(wire, policy)]
+        if reads_llr or not is_clean(batch)[0]:
+            both.append(noisy)
+        outcomes = process.decode(both, what.value.shape, what.value.dtype)
+    state = panel.prepare(what.value)
+    settled = [settle(outcome.decoded, what, policy) for outcome in outcomes]
+    scores = [_scores(panel, state, value) for _, value in settled]
+    status, value = settled[-1]
+    return Sent(
+        item=what,
+        received=value,
+        status=status,
+        detail=outcomes[-1].decoded.detail,
+        scores=scores[-1],
+        clean_scores=scores[0],
+        ledger=ledger(what, encoded, wire, link),
+        codec=name,
+        channel=link.text,
+        policy=policy,
+        seed=seed,
+        trial=trial,
+        bit_errors=int(batch.bit_errors[0]),
+        n_bits=wire.payload.n_bits,
+    )
+
+
+def _item(item: Any) -> Item:
+    """An item from whatever a user holds."""
+    if isinstance(item, Item):
+        return item
+    if isinstance(item, np.ndarray):
+        return image_item("array", item)
+    text = os.fspath(item)
+    if not Path(text).exists():
+        try:
+            is_source = parse_spec(text).name in SOURCES
+        except SpecError:
+            is_source = False
+        if is_source:
+            return make_source(text).read(0)
+    return File(text).read(0)
+
+
+def _open(
+    codec: str | Codec, limits: Limits | None, isolate: bool
+) -> tuple[str, CodecProcess | LocalCodec]:
+    if not isinstance(codec, str):
+        return codec.name, LocalCodec(codec, limits)
+    name = CODECS.canonical(codec)
+    return name, open_codec(name, limits, isolate)
+
+
+def _scores(panel: Panel, state: Any, value: np.ndarray) -> dict[str, float]:
+    return {name: float(v[0]) for name, v in panel.measure(state, value[None]).items()}
+
+
+def _value(metric: str, value: float) -> str:
+    unit = METRICS.load(metric).unit if metric in METRICS else ""
+    return f"{value:.2f} {unit}" if unit else f"{value:.4f}"
+
+
+def _score(metric: str, value: float) -> str:
+    label = METRICS.load(metric).label if metric in METRICS else metric
+    return f"{label} {_value(metric, value)}"
+
+
+class _Verb(ModuleType):
+    def __call__(self, *args: Any, **kwargs: Any) -> Sent:
+        return send(*args, **kwargs)
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return inspect.signature(send)
+
+
+sys.modules[__name__].__class__ = _Verb
