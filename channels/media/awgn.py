@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from channels.gaussian import NormalSource
 from channels.stage import Batch, Context, Stage
 from channels.theory import ber_awgn
 
@@ -88,8 +89,9 @@ def add_noise(
     """
     scale = np.float32(sigma)
     for source, target, rng in zip(symbols, out, rngs, strict=True):
+        normal = NormalSource(rng, 2 * source.size)
         for start in range(0, source.size, CHUNK):
             part = target[start : start + CHUNK].view(np.float32)
-            rng.standard_normal(out=part, dtype=np.float32)
+            normal.fill(part)
             part *= scale
             part += source[start : start + CHUNK].view(np.float32)
