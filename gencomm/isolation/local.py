@@ -11,7 +11,7 @@ import numpy as np
 from gencomm.codecs.contract import Decoded, Item, Received, Status
 from gencomm.codecs.registry import make_codec
 from gencomm.isolation.limits import Encoding, IsolationError, Limits, Outcome
-from gencomm.isolation.worker import checked, guarded
+from gencomm.isolation.worker import checked, guarded, traits
 
 
 class LocalCodec:
@@ -28,6 +28,7 @@ class LocalCodec:
         self.wants = frozenset(self.codec.wants)
         versions = getattr(self.codec, "versions", None)
         self.versions: dict[str, str] = versions() if versions else {}
+        self.traits = traits(self.codec)
         self.cpu = {"encode": 0.0, "decode": 0.0, "worker": 0.0}
 
     def __enter__(self) -> LocalCodec:

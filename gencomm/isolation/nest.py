@@ -256,7 +256,14 @@ def _readable(sock: socket.socket) -> bool:
 
 def _checked_facts(facts: dict[str, Any]) -> dict[str, Any]:
     """What the nursery says of its codec, of the right types; raises `Rubbish`."""
-    kinds = {"name": str, "modality": str, "wants": list, "versions": dict, "batch": bool}
+    kinds = {
+        "name": str,
+        "modality": str,
+        "wants": list,
+        "versions": dict,
+        "batch": bool,
+        "traits": dict,
+    }
     for key, kind in kinds.items():
         if not isinstance(facts.get(key), kind):
             raise Rubbish(f"no {key}")

@@ -34,6 +34,8 @@ class CodecProcess:
     ----------
     name, modality, wants, versions
         The codec's own.
+    traits : dict
+        What it states for the conformance kit.
     cpu : dict of str to float
         CPU seconds spent so far in the child: ``encode``, ``decode`` (the codec's) and ``worker``
         (the harness's part there: copying, messages).
@@ -53,6 +55,7 @@ class CodecProcess:
         self.modality: str = facts["modality"]
         self.wants: frozenset[str] = frozenset(map(str, facts["wants"]))
         self.versions: dict[str, str] = {str(k): str(v) for k, v in facts["versions"].items()}
+        self.traits: dict[str, Any] = facts["traits"]
         self._batch: bool = facts["batch"]
         self._inbox, self._outbox = Mailbox(), Mailbox()
         self._life = 0.0  # CPU that the living worker has accounted for

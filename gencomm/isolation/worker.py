@@ -35,9 +35,19 @@ def build(spec: str) -> tuple[Any, dict[str, Any]]:
             "wants": sorted(map(str, codec.wants)),
             "versions": {str(k): str(v) for k, v in (versions() if versions else {}).items()},
             "batch": callable(getattr(codec, "decode_batch", None)),
+            "traits": traits(codec),
         }
     except Exception as error:
         return None, {"error": describe(error)}
+
+
+def traits(codec: Any) -> dict[str, Any]:
+    """What a codec states of itself for the conformance kit; see `gencomm.codecs.conformance`."""
+    floor, shape = getattr(codec, "min_psnr", None), getattr(codec, "fixed_shape", None)
+    return {
+        "min_psnr": None if floor is None else float(floor),
+        "fixed_shape": None if shape is None else [int(n) for n in shape],
+    }
 
 
 def describe(error: BaseException) -> str:
