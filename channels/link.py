@@ -35,6 +35,7 @@ CHANNELS = Registry(
         "qam1024": "channels.modulation:QAM1024",
         "conv": "channels.fec.convolutional:conv",
         "ldpc": "channels.fec.ldpc:ldpc",
+        "polar": "channels.fec.polar:polar",
     },
     "channel",
 )
