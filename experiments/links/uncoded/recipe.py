@@ -210,7 +210,7 @@ def figure(rows: pd.DataFrame, path: Path) -> None:
     bottom.legend(frameon=False, ncols=4, loc="upper center", fontsize=7, borderaxespad=0)
     bottom.set_ylim(0.91, 1.12)
     canvas.suptitle(
-        f"Uncoded links: the 99 % interval holds the closed form at {n_inside} of {len(rows)} points",
+        f"Uncoded links: 99 % intervals hold the closed form at {n_inside} of {len(rows)} points",
         fontsize=9,
     )
     canvas.savefig(path, dpi=200)
