@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from channels.spec import suggest
 from gencomm.links import link
+from gencomm.send import send
 from gencomm.sweep.run import Options, Outcome, run_sweep
 from gencomm.sweep.store import Store
 from gencomm.sweep.tables import load_cells, load_run
@@ -23,11 +25,13 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from gencomm.codecs.conformance import Report
     from gencomm.sweep.config import SweepConfig
     from gencomm.sweep.reproduce import Comparison
 
 __all__ = [
     "Run",
+    "check_codec",
     "doctor",
     "link",
     "load_cells",
@@ -35,6 +39,7 @@ __all__ = [
     "merge",
     "plan",
     "reproduce",
+    "send",
     "status",
     "sweep",
 ]
@@ -241,6 +246,20 @@ def reproduce(run: str | Path, cells: int | None = 12, *, workers: int | None = 
     from gencomm.sweep.reproduce import reproduce as run_again
 
     return run_again(run, cells, Options(workers).count())
+
+
+def check_codec(
+    codec: Any, expected_failures: Mapping[str, str] | None = None, *, seconds: float = 10.0
+) -> Report:
+    """Put a codec through the kit: :func:`gencomm.codecs.conformance.check_codec`."""
+    from gencomm.codecs.conformance import CHECKS, LIMITS
+    from gencomm.codecs.conformance import check_codec as check
+
+    known = [one.name for one in CHECKS]
+    for name in expected_failures or {}:
+        if name not in known:
+            raise ValueError(f"no check is called {name!r}{suggest(name, known)}")
+    return check(codec, expected_failures, limits=replace(LIMITS, seconds=seconds))
 
 
 def doctor() -> dict[str, Any]:
