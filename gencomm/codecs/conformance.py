@@ -359,9 +359,9 @@ def no_memory_between_calls(subject: Subject) -> None:
 
 def _same(a: Trial, b: Trial) -> bool:
     x, y = a.decoded, b.decoded
-    if x.status is not y.status or (x.value is None) != (y.value is None):
-        return False
-    return x.value is None or np.array_equal(x.value, y.value)
+    if x.value is None or y.value is None:
+        return x.status is y.status and x.value is y.value
+    return x.status is y.status and np.array_equal(x.value, y.value)
 
 
 def _sizes(subject: Subject, *sizes: tuple[int, int], colour: bool = True) -> None:

@@ -161,6 +161,11 @@ class Codec(Protocol):
         decide its answer; part of a cell's identity.
     encode_batch, decode_batch : methods, optional
         The same on a list; used where present.
+    load : method, optional
+        ``load()``: import heavy libraries and read weights now, not at first use. Called once in
+        the process from which those that decode are forked, so that a restart costs nothing.
+    min_psnr, fixed_shape : optional
+        What the codec states of itself; see `gencomm.codecs.conformance`.
     """
 
     name: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+from typing import Any
 
 from channels.registry import Registry
 from channels.spec import SpecError
@@ -38,7 +39,7 @@ def make_codec(spec: str) -> Codec:
     if target is None or target["module"] in CODECS:
         return CODECS.create(spec)
     try:
-        found = importlib.import_module(target["module"])
+        found: Any = importlib.import_module(target["module"])
         for part in target["object"].split("."):
             found = getattr(found, part)
     except (ImportError, AttributeError) as error:

@@ -66,17 +66,16 @@ class Quantiser:
         spread = np.cumsum(spread) / spread.sum()
         count = 1 << width
         self.levels = np.interp((np.arange(count) + 0.5) / count, spread, points)
-        for _ in range(_ROUNDS):
+        for round in range(_ROUNDS + 1):
             cut = np.concatenate([[0], np.searchsorted(points, self.thresholds), [points.size]])
             mass, moment = np.diff(total[cut]), np.diff(first[cut])
             levels = np.where(mass > 0, moment / np.where(mass > 0, mass, 1), self.levels)
-            moved = np.abs(levels - self.levels).max()
-            self.levels = (levels - levels[::-1]) / 2  # symmetric, as the density is
-            if moved < 1e-9:
+            if round == _ROUNDS or np.abs(levels - self.levels).max() < 1e-9:
+                self.probability = mass / mass.sum()
+                error = np.diff(second[cut]) - 2 * self.levels * moment + self.levels**2 * mass
+                self.distortion = float(error.sum() / second[-1])
                 break
-        self.probability = mass / mass.sum()
-        error = np.diff(second[cut]) - 2 * self.levels * moment + self.levels**2 * mass
-        self.distortion = float(error.sum() / second[-1])
+            self.levels = (levels - levels[::-1]) / 2  # symmetric, as the density is
         self.label = label_table(width, labels) if width else np.zeros(1, np.int64)
         self.level_of = np.argsort(self.label)
 

@@ -172,7 +172,7 @@ def write_at(fd: int, at: int, data: Any) -> int:
 
 def read_at(fd: int, at: int, out: np.ndarray) -> bool:
     """Fill a contiguous array from an offset; False where the file ends before."""
-    view = memoryview(out.reshape(-1).view(np.uint8)) if out.size else memoryview(b"")
+    view = out.reshape(-1).view(np.uint8).data if out.size else memoryview(b"")
     while view:
         count = os.preadv(fd, [view], at)
         if count <= 0:
