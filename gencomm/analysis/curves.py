@@ -55,7 +55,7 @@ def curves(
     the series' columns
         ``codec`` (``family`` with the axis ``bpp``), ``link``, further names of the grid, policy.
     the axis
-        For ``bpp`` the mean over items.
+        For ``bpp`` the mean over items; ``codec`` then names the operating point.
     ``<metric>``, ``<metric>_low``, ``<metric>_high``
         Mean over trials, then items, and its interval by bootstrap over items; over trials where
         there is a single item; NaN where there is a single trial of a single item.
@@ -80,6 +80,9 @@ def curves(
     for part in each_series(rows, series, position, metrics, items):
         lines = _lines(part, position, metrics, bootstrap)
         if axis == "bpp":
+            specs = part.rows.groupby(position)["codec"].first()
+            for line in lines:
+                line["codec"] = specs[line["_position"]]
             lines = sorted(lines, key=lambda line: line["bpp"])
         else:
             known = clean.get(series_key(tuple(part.key.values())), {})
@@ -87,7 +90,10 @@ def curves(
                 line.update({f"clean_{m}": float(item_means(v)) for m, v in known.items()})
         found += lines
     table = pd.DataFrame(found)
-    return table.drop(columns="_position", errors="ignore")
+    if axis == "bpp":  # the axis stands where it does in every table: before the metrics
+        table = table.drop(columns="_position")
+        table.insert(len(series), "bpp", table.pop("bpp"))
+    return table
 
 
 def _prepared(

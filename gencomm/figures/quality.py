@@ -62,14 +62,15 @@ def quality_figure(
         raise ValueError(f"there is a single point along {axis}; a curve needs two")
     curves = _curves(table, axis, labels)
     outages = "outage" in table.columns and bool(table["outage"].to_numpy(float).any())
-    rows = -(-len(curves) // _columns(width, curves))
+    heights = [0.48 * width, 0.72][: 1 + outages]
+    rows = -(-(len(curves) + 1) // _columns(width, curves))
+    around = 0.75 + 0.2 * bool(title) + 0.17 * rows
     with style.styled():
         figure = Figure(
-            figsize=(width, 0.55 * width + 0.75 * outages + 0.19 * rows + 0.55),
-            layout="constrained",
+            figsize=(width, sum(heights) + around + 0.1 * outages), layout="constrained"
         )
         panels = figure.subplots(
-            1 + outages, 1, sharex=True, height_ratios=[3.6, 1][: 1 + outages], squeeze=False
+            len(heights), 1, sharex=True, height_ratios=heights, squeeze=False
         )[:, 0]
         for panel in panels:
             style.frame(panel)
@@ -167,10 +168,11 @@ def _draw_outage(panel: Axes, curves: list[_Curve], axis: str) -> None:
         x = part[axis].to_numpy(float)
         look = {**curve.look, "markersize": 2.6, "linewidth": 1.1}
         panel.plot(x, part["outage"], zorder=3, clip_on=False, **look)
-        panel.fill_between(
-            x, part["outage_low"], part["outage_high"],
-            color=curve.colour, alpha=0.10, linewidth=0, zorder=1,
-        )  # fmt: skip
+        if part["outage"].any():  # bands of codecs that never failed would lie over each other
+            panel.fill_between(
+                x, part["outage_low"], part["outage_high"],
+                color=curve.colour, alpha=0.12, linewidth=0, zorder=1,
+            )  # fmt: skip
     panel.set_ylim(-0.04, 1.04)
     panel.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
     panel.yaxis.set_minor_locator(AutoMinorLocator(2))

@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 
 from gencomm.figures import style
 
-#: Widths and heights of pictures on the page, in inches.
-_ACROSS, _MOST_DOWN = 2.9, 4.2
+#: Widths and heights of pictures on the page, in inches; a narrow one stands in a wider column.
+_ACROSS, _MOST_DOWN, _COLUMN = 2.9, 4.2, 2.2
 
 
 def amplification(original: np.ndarray, received: np.ndarray) -> int:
@@ -60,7 +60,8 @@ def sent_figure(
     down = across * original.shape[0] / original.shape[1]
     gap, top, bottom = 0.08, 0.24 + 0.22 * bool(title), 0.08 + 0.2 * caption.count("\n")
     bottom += 0.2 * bool(caption)
-    width, height = 3 * across + 4 * gap, top + down + bottom
+    column = max(across, _COLUMN)
+    width, height = 3 * column + 4 * gap, top + down + bottom
     amplified = f"difference{f' × {factor}' if factor > 1 else ''} (grey: none)"
     shown = [
         ("original", original, "black"),
@@ -72,7 +73,7 @@ def sent_figure(
         if title:
             figure.text(gap / width, 1 - 0.06 / height, title, va="top", fontsize=9)
         for i, (label, value, colour) in enumerate(shown):
-            left = gap + i * (across + gap)
+            left = gap + i * (column + gap)
             place = (left / width, bottom / height, across / width, down / height)
             axes = figure.add_axes(place)
             axes.imshow(value, cmap="gray", vmin=0, vmax=255, interpolation="antialiased")
