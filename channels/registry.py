@@ -126,7 +126,7 @@ class Registry:
         spec = parse_spec(spec)
         factory, kwargs = self.bind(spec)
         try:
-            return factory(**kwargs)
+            return _call(factory, kwargs)
         except SpecError as error:
             raise error if error.text else spec.error(error.problem) from error
         except (ValueError, TypeError) as error:
@@ -138,35 +138,69 @@ class Registry:
 
     def canonical(self, spec: str | Spec) -> str:
         """One text for one meaning: named arguments in the signature's order, no defaults."""
-        spec = parse_spec(spec)
+        return str(self._canonical(parse_spec(spec)))
+
+    def _canonical(self, spec: Spec) -> Spec:
         factory, kwargs = self.bind(spec)
-        parameters = _parameters(factory)
-        kept = tuple(
-            (name, kwargs[name])
-            for name in parameters
-            if name in kwargs and kwargs[name] != parameters[name].default
-        )
-        return str(Spec(spec.name, (), kept))
+        args: tuple[Any, ...] = ()
+        kept = []
+        for name, parameter in _parameters(factory).items():
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                args = tuple(self._canonical_part(value) for value in kwargs.get(name, ()))
+            elif name in kwargs and kwargs[name] != parameter.default:
+                kept.append((name, self._canonical_part(kwargs[name])))
+        return Spec(spec.name, args, tuple(kept))
+
+    def _canonical_part(self, value: Any) -> Any:
+        """A stage or chain among the arguments is of this registry where all its names are."""
+        if isinstance(value, Spec) and value.name in self:
+            return self._canonical(value)
+        if isinstance(value, Chain) and all(spec.name in self for spec in value):
+            stages = tuple(self._canonical(spec) for spec in value)
+            return stages[0] if len(stages) == 1 else Chain(stages)
+        return value
+
+
+def _signature(factory: Callable) -> inspect.Signature:
+    try:
+        return inspect.signature(factory, eval_str=True)
+    except (NameError, TypeError):
+        return inspect.signature(factory)
 
 
 def _parameters(factory: Callable) -> dict[str, inspect.Parameter]:
-    try:
-        signature = inspect.signature(factory, eval_str=True)
-    except (NameError, TypeError):
-        signature = inspect.signature(factory)
     return {
         name: p
-        for name, p in signature.parameters.items()
-        if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+        for name, p in _signature(factory).parameters.items()
+        if p.kind in (p.POSITIONAL_OR_KEYWORD, p.VAR_POSITIONAL, p.KEYWORD_ONLY)
     }
 
 
+def _call(factory: Callable, bound: dict[str, Any]) -> Any:
+    """Call `factory` with arguments by name; those of a ``*name`` are a tuple."""
+    signature = _signature(factory)
+    if not any(p.kind is p.VAR_POSITIONAL for p in signature.parameters.values()):
+        return factory(**bound)
+    ordered = {name: bound[name] for name in signature.parameters if name in bound}
+    call = inspect.BoundArguments(signature, ordered)  # type: ignore[arg-type]
+    call.apply_defaults()
+    return factory(*call.args, **call.kwargs)
+
+
 def bind_arguments(factory: Callable, spec: Spec, what: str) -> dict[str, Any]:
-    """Match a spec's arguments to a signature; every complaint points at the argument."""
+    """Match a spec's arguments to a signature; every complaint points at the argument.
+
+    What is left of the arguments without a name goes to a parameter ``*name``, as a tuple.
+    """
     parameters = _parameters(factory)
     names = [n for n, p in parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    rest = next((p for p in parameters.values() if p.kind is p.VAR_POSITIONAL), None)
     bound: dict[str, Any] = {}
     for index, value in enumerate(spec.args):
+        if index >= len(names) and rest is not None:
+            converted = _convert(value, rest, what, spec, index)
+            bound[rest.name] = (*bound.get(rest.name, ()), converted)
+            continue
         if index >= len(names):
             takes = ", ".join(names) or "none"
             if len(names) < len(parameters):
@@ -178,13 +212,19 @@ def bind_arguments(factory: Callable, spec: Spec, what: str) -> dict[str, Any]:
         bound[names[index]] = _convert(value, parameters[names[index]], what, spec, index)
     for offset, (key, value) in enumerate(spec.kwargs):
         index = len(spec.args) + offset
+        if rest is not None and key == rest.name:
+            raise spec.error(f"{what}: {key} are given without a name", index)
         if key not in parameters:
             hint = suggest(key, parameters) if parameters else "; it takes none"
             raise spec.error(f"{what} has no parameter {key!r}{hint}", index)
         if key in bound:
             raise spec.error(f"{what}: {key!r} is given twice", index)
         bound[key] = _convert(value, parameters[key], what, spec, index)
-    missing = [n for n, p in parameters.items() if p.default is p.empty and n not in bound]
+    missing = [
+        n
+        for n, p in parameters.items()
+        if p.default is p.empty and p is not rest and n not in bound
+    ]
     if missing:
         raise spec.error(f"{what} needs {' and '.join(missing)}")
     return bound

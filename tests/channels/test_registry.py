@@ -108,3 +108,27 @@ def test_plugins_are_listed_loaded_late_and_can_be_shut_out(monkeypatch):
         found.load("broken")
     monkeypatch.setenv(channels.registry.PLUGINS_VARIABLE, "none")
     assert Registry("g", {"own": "fractions:Fraction"}, "thing").names() == ["own"]
+
+
+def several(*parts: Chain | str | None, size: int = 1):
+    return parts, size
+
+
+def test_parameters_of_any_number(registry):
+    registry.add("several", several)
+    assert registry.create("several") == ((), 1)
+    parts, size = registry.create("several(a(x=1)|b, none, word, size=2)")
+    assert [str(part) for part in parts] == ["a(x=1)|b", "None", "word"]
+    assert size == 2
+    assert registry.canonical("several( a(x=1) |b(),none,size=1)") == "several(a(x=1)|b,none)"
+    with pytest.raises(SpecError, match="parts are given without a name"):
+        registry.create("several(parts=a)")
+    with pytest.raises(SpecError, match="parts must be a chain or text or none, got true"):
+        registry.create("several(a, true)")
+
+
+def test_arguments_that_are_stages_have_one_text_too(registry):
+    registry.add("several", several)
+    text = registry.canonical("several(widget(size=3.0, rate=1/2)|widget:4, widget(5,mode=slow))")
+    assert text == "several(widget(size=3)|widget(size=4),widget(size=5,mode=slow))"
+    assert registry.canonical(text) == text
