@@ -14,6 +14,8 @@ from gencomm.analysis.matrices import clean_means, each_series, series_key
 
 #: Falls from the clean quality that are looked for, in the metric's unit: 1 and 3 dB.
 DROPS = (1.0, 3.0)
+#: A clean PSNR from here on is lossless in all or nearly all pictures.
+LOSSLESS_DB = 80.0
 
 
 def resilience(
@@ -55,7 +57,8 @@ def resilience(
     ``<axis>_at_minus_<d>_low``, ``..._high``
         Its interval. An end beyond the grid is 0 or -inf (below) or inf (above).
     ``<axis>_at_minus_<d>_beyond``
-        ``"< 1e-06"`` or ``"> 0.1"`` where the point lies beyond the grid, else empty.
+        ``"< 1e-06"`` or ``"> 0.1"`` where the point lies beyond the grid, ``"undefined"`` for a
+        codec that is lossless without errors (its clean PSNR is the metric's cap), else empty.
     """
     if not len(rows):
         raise ValueError("there are no rows: the run has no finished cell yet")
@@ -67,7 +70,7 @@ def resilience(
         )
     if axis == "bpp":
         raise ValueError("resilience is looked for along an axis of noise, not along bpp")
-    if any(drop <= 0 for drop in drops):
+    if any(not drop > 0 for drop in drops):
         raise ValueError(f"drops are positive, got {', '.join(map(str, drops))}")
     series = series_of(rows, axis)
     items = sorted(rows["item"].unique().tolist())
@@ -83,6 +86,8 @@ def resilience(
         line[f"clean_{metric}"] = float(item_means(reference))
         line["n_items"], line["n_trials"] = part.rows["item"].nunique(), len(part.rows)
         line[f"{axis}_from"], line[f"{axis}_to"] = float(part.x[0]), float(part.x[-1])
+        if metric == "psnr" and line[f"clean_{metric}"] >= LOSSLESS_DB:
+            reference = np.full_like(reference, np.nan)  # no fall from a cap can be looked for
         for drop in drops:
             name = f"{axis}_at_minus_{drop:g}"
             line |= _crossing_columns(name, axis, part.x, values, reference, drop, bootstrap)
@@ -137,7 +142,7 @@ class Harshness:
     def beyond(self, h: float) -> str:
         """Text for a crossing before the mildest (-inf) or behind the harshest (inf) point."""
         if np.isnan(h):
-            return "unknown"
+            return "undefined"
         mild = h < 0
         end = self.x[np.argmin(self.h) if mild else np.argmax(self.h)]
         return f"{'<' if mild != self.down else '>'} {end:g}"
@@ -197,7 +202,8 @@ def readable(table: pd.DataFrame, metric: str = "psnr", unit: str = "dB") -> pd.
         found["bpp"] = [f"{v:.3f}" for v in table["bpp"]]
     decimals = 2 if unit == "dB" else 4
     found[f"clean {metric}{f' ({unit})' if unit else ''}"] = [
-        f"{v:.{decimals}f}" for v in table[clean]
+        "lossless" if metric == "psnr" and v >= LOSSLESS_DB else f"{v:.{decimals}f}"
+        for v in table[clean]
     ]
     for column in drops:
         drop = column.rpartition("_at_minus_")[2]

@@ -16,8 +16,8 @@ from matplotlib.ticker import AutoMinorLocator, LogLocator, NullFormatter
 from gencomm.analysis.columns import rising, series_labels
 from gencomm.figures import style
 
-#: A clean PSNR above this is lossless for all that a figure shows; it doesn't stretch the axis.
-LOSSLESS_DB = 60.0
+#: A codec whose PSNR reaches this doesn't stretch the axis: its curve enters at the top.
+TALL_DB = 60.0
 
 
 def quality_figure(
@@ -149,7 +149,7 @@ def _vertical_limits(panel: Axes, curves: list[_Curve], metric: str) -> None:
         part = curve.table
         means = [c for c in (metric, f"clean_{metric}") if c in part.columns]
         bottoms.append(part[_there(part, metric, f"{metric}_low")].min().min())
-        if metric != "psnr" or part[means].max().max() < LOSSLESS_DB:
+        if metric != "psnr" or part[means].max().max() < TALL_DB:
             tops.append(part[_there(part, *means, f"{metric}_high")].max().max())
     if not tops:
         return

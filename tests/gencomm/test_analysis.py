@@ -293,6 +293,19 @@ def test_resilience_beyond_the_grid():
     assert table.loc["late", "ber_at_minus_3_beyond"] == "> 0.01"
 
 
+def test_a_lossless_codec_has_no_fall_to_look_for():
+    """Its clean PSNR is the metric's cap, and 1 dB below a cap means nothing."""
+    rows, cells = make({"raw": (100.0, lambda x: 40 + line(x) / 30), "a": (30, line)})
+    table = resilience(rows, cells).set_index("codec")
+    assert table.loc["raw", "ber_at_minus_1_beyond"] == "undefined"
+    assert np.isnan(table.loc["raw", "ber_at_minus_1"])
+    assert np.isnan(table.loc["raw", "ber_at_minus_1_low"])
+    assert table.loc["a", "ber_at_minus_1_beyond"] == ""
+    text = readable(table.reset_index())
+    assert text["clean psnr (dB)"].tolist() == ["lossless", "30.00"]
+    assert text["ber at -1 dB"][0] == "undefined"
+
+
 def test_resilience_against_a_ratio_in_decibels():
     """Quality rises by 1 dB each dB and is clean from 10 dB on."""
     rows, cells = make(
