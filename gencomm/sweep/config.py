@@ -24,6 +24,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, model_validator
 
+from gencomm.sweep.budget import LADDER, Budget, Ladder
 from gencomm.sweep.grid import Axis, axis_values, thin
 from gencomm.sweep.problems import ConfigError, Problem
 
@@ -123,6 +124,11 @@ class SweepConfig(_Strict):
         See :class:`Trials` and :class:`Limits`.
     policy : mapping, or list of mappings
         See :class:`gencomm.policy.Policy`.
+    budget : mapping, optional
+        Channel uses that every codec may spend; codecs are then listed without their rate. See
+        :mod:`gencomm.sweep.budget`.
+    ladder : list of text
+        What ``mcs`` in a link stands for.
     pictures : int
         Of the first so many items, what trial 0 gave is kept for contact sheets.
     """
@@ -138,6 +144,8 @@ class SweepConfig(_Strict):
     policy: Any = {}
     metrics: Texts = ["psnr", "ssim", "ms_ssim"]
     limits: Limits = Limits()
+    budget: Budget | None = None
+    ladder: Ladder = list(LADDER)
     pictures: Annotated[Whole, Field(ge=0)] = 1
 
     def values(self) -> dict[str, list[Any]]:

@@ -75,6 +75,8 @@ def make_plan(resolved: Resolved, seen: Callable[[int, int], None] | None = None
         for codec in resolved.codecs:
             for policy in resolved.policies:
                 for link in resolved.links:
+                    if link.only is not None and codec.spec not in link.only:
+                        continue
                     identity = canonical_json(
                         {
                             **common,

@@ -6,7 +6,7 @@ import difflib
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from gencomm.codecs.registry import CODECS
 from gencomm.metrics.registry import METRICS
 from gencomm.policy import Policy
 from gencomm.sources import SOURCES, Source
+from gencomm.sweep.budget import LADDER, Budget, at_budget, has_ladder, rungs
 from gencomm.sweep.config import BUILT_IN, SweepConfig, read_yaml
 from gencomm.sweep.grid import Axis, axis_values, fill, missing_axis, placeholders, points
 from gencomm.sweep.problems import ConfigError, Problem, from_pydantic, path_text
@@ -38,11 +39,16 @@ class CodecPart:
 
 @dataclass(frozen=True)
 class LinkPart:
-    """A link of the sweep: as written, the grid's values in it, and its one spec."""
+    """A link of the sweep: as written, the grid's values in it, and its one spec.
+
+    With a budget of channel uses each link has operating points of its own: `only` names the
+    codecs that go over it.
+    """
 
     template: str
     point: dict[str, Any]
     spec: str
+    only: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -128,9 +134,12 @@ class _Parts:
         self.raw, self.problems = raw, problems
         self.unset = self._variables(raw, ())
         self.source = self._source(raw.get("source"))
+        self.budget = self._budget(raw.get("budget"))
         self.codecs: list[CodecPart] = self._each("codecs", self._codec)
         wants = frozenset().union(*(codec.wants for codec in self.codecs))
         self.links = self._links(wants)
+        if self.budget is not None:
+            self._spend(self.budget)
         default = SweepConfig.model_fields["metrics"].default
         self.metrics: list[MetricPart] = self._each(
             "metrics", self._metric, raw.get("metrics", default)
@@ -201,12 +210,57 @@ class _Parts:
             raise SpecError(f"a metric's column can't be called {name!r}")
         return MetricPart(METRICS.canonical(text), name)
 
+    def _budget(self, value: Any) -> Budget | None:
+        try:
+            return None if value is None else Budget.model_validate(value)
+        except ValidationError:  # reported with the whole model
+            return None
+
+    def _spend(self, budget: Budget) -> None:
+        """Put the operating points that fill the budget in the place of the codecs listed."""
+        parts: dict[str, CodecPart] = {}
+        links: list[LinkPart] = []
+        points: dict[str, frozenset[str]] = {}
+        for link in self.links:
+            if link.template not in points:
+                compiled, specs = Link.parse(link.spec), []
+                for path, text in _texts(self.raw.get("codecs"), "codecs"):
+                    try:
+                        part = self._codec(str(at_budget(text, compiled, budget)))
+                    except SpecError as error:
+                        if not any(problem.path == path for problem in self.problems):
+                            self.wrong(path, error)
+                        continue
+                    parts.setdefault(part.spec, part)
+                    specs.append(part.spec)
+                points[link.template] = frozenset(specs)
+            links.append(replace(link, only=points[link.template]))
+        self.codecs, self.links = list(parts.values()), links
+
+    def _templates(self) -> list[tuple[str, str]]:
+        """(path, link) with every scheme of the ladder in the place of mcs."""
+        ladder = self.raw.get("ladder", LADDER)
+        found = []
+        for path, template in _texts(self.raw.get("links"), "links"):
+            if not has_ladder(template):
+                found.append((path, template))
+            elif self.raw.get("budget") is None:
+                self.wrong(
+                    path,
+                    "mcs compares schemes at equal channel uses and needs a budget, such as "
+                    "budget: {uses_per_pixel: 0.25}",
+                )
+            else:
+                schemes = tuple(text for _, text in _texts(ladder, "ladder"))
+                found += [(path, link) for link in rungs(template, schemes)]
+        return found
+
     def _links(self, wants: frozenset[str]) -> list[LinkPart]:
         grid = self._grid()
         used: set[str] = set()
         found: dict[tuple[str, str], str] = {}
         links = []
-        for path, template in _texts(self.raw.get("links"), "links"):
+        for path, template in self._templates():
             names = placeholders(template)
             used |= set(names)
             absent = [name for name in names if name not in grid]
