@@ -129,6 +129,6 @@ def test_parameters_of_any_number(registry):
 
 def test_arguments_that_are_stages_have_one_text_too(registry):
     registry.add("several", several)
-    text = registry.canonical("several(widget(size=3.0, rate=1/2)|widget:4, widget(5,mode=slow))")
+    text = registry.canonical("several(widget(size=3.0, rate=1/2)|widget(4), widget(5,mode=slow))")
     assert text == "several(widget(size=3)|widget(size=4),widget(size=5,mode=slow))"
     assert registry.canonical(text) == text
