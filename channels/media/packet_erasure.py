@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from channels.bits import clear_spare_bits
 from channels.media.binary import BinaryMedium, check_range
 from channels.media.gaps import position_blocks, sojourns
 
@@ -38,18 +39,18 @@ class PacketErasure(BinaryMedium):
             check_burst(burst, p, "p")
 
     def damage(self, row, erased, n_bits, rng):
-        packets = -(-row.size // self.packet)
-        lost = np.zeros(packets, np.bool_)
+        packet = min(self.packet, max(1, row.size))
+        packets = -(-row.size // packet)
+        lost = np.zeros(packets + 1, np.int8)
         if self.burst is None or self.p in (0, 1):
             for positions in position_blocks(rng, self.p, packets):
-                lost[positions] = True
+                lost[positions] = 1
         else:
-            for start, end in zip(*sojourns(rng, self.p, self.burst, packets), strict=True):
-                lost[start:end] = True
-        for number in np.flatnonzero(lost):
-            erased[number * self.packet : (number + 1) * self.packet] = 0xFF
-        if erased.size and n_bits % 8:
-            erased[-1] &= 0xFF & (0xFF << -n_bits % 8)
+            starts, ends = sojourns(rng, self.p, self.burst, packets)
+            lost[starts], lost[ends] = 1, -1  # visits never touch: a good packet lies between
+            np.cumsum(lost, out=lost)
+        erased[:] = np.repeat(-lost[:packets].view(np.uint8), packet)[: row.size]
+        clear_spare_bits(erased, n_bits)
 
     def facts(self):
         return {"erasure_rate": self.p, "ber": self.p / 2}
