@@ -29,7 +29,8 @@ class Limits:
     Attributes
     ----------
     seconds : float
-        Wall time of one decode.
+        Time of one decode: by the clock, or of the processor where the machine is so busy that a
+        computing decoder did not get that much of it.
     memory : int
         Bytes of address space a worker may map beyond what it maps when it starts.
     output : int

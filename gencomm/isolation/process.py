@@ -12,10 +12,8 @@ from channels.bits import PackedBits, clear_spare_bits
 from gencomm.codecs.contract import Decoded, Encoded, Item, Received, Status
 from gencomm.isolation.limits import Encoding, IsolationError, Limits, Outcome
 from gencomm.isolation.nest import Nest
-from gencomm.isolation.wire import Gone, Late, Mailbox, Rubbish, send
+from gencomm.isolation.wire import CUT_BYTES, Gone, Late, Mailbox, Rubbish, send
 
-#: Batches are cut so that the values of one cut fill about this much shared memory.
-_CUT_BYTES = 64 * 2**20
 _CUT_ITEMS = 64
 #: Slack on the time limit for the harness's own part of a request.
 _GRACE = 0.25
@@ -134,10 +132,19 @@ class CodecProcess:
         received : sequence of Received
         shape, dtype
             Of the item that was sent: another shape or type is ``wrong_size``.
+
+        Raises
+        ------
+        ValueError
+            Such a value would be larger than the limit `output`.
         """
         shape, dtype = tuple(shape), np.dtype(dtype)
         slot = math.prod(shape) * dtype.itemsize
-        cut = max(1, min(_CUT_ITEMS, _CUT_BYTES // max(1, slot)))
+        if slot > self.limits.output:
+            raise ValueError(
+                f"a value of {slot} bytes is above the limit output={self.limits.output}"
+            )
+        cut = max(1, min(_CUT_ITEMS, CUT_BYTES // max(1, slot)))
         outcomes: list[Outcome] = []
         while len(outcomes) < len(received):
             at = len(outcomes)
@@ -169,7 +176,7 @@ class CodecProcess:
                 return None
             outcomes = [self._outcome(message, 0, shape, dtype, slot)]
             for index in range(1, len(part)):
-                message = self._nest.reply(_GRACE + seconds)
+                message = self._nest.reply(_GRACE + seconds, self._life)
                 outcomes.append(self._outcome(message, index, shape, dtype, slot))
             return outcomes
         except (Gone, Late, Rubbish) as error:
@@ -188,7 +195,7 @@ class CodecProcess:
                 outcomes.append(self._outcome(message, len(outcomes), shape, dtype, slot))
                 if len(outcomes) == len(part):
                     return outcomes
-                message = self._nest.reply(self.limits.seconds + _GRACE)
+                message = self._nest.reply(self.limits.seconds + _GRACE, self._life)
         except (Gone, Late, Rubbish) as error:
             status, detail, cpu = self._buried("decode", error, self.limits.seconds)
             # An earlier trial may have damaged the worker's memory. What a trial comes to must not
@@ -230,7 +237,7 @@ class CodecProcess:
             self._life = 0.0
         work = self._nest.ensure_worker()
         send(work, request, (self._inbox.fd, self._outbox.fd))
-        return self._nest.reply(seconds + _GRACE)
+        return self._nest.reply(seconds + _GRACE, self._life)
 
     def _outcome(
         self, message: dict[str, Any], index: int, shape: tuple, dtype: np.dtype, slot: int

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import array
 import contextlib
+import fcntl
 import json
 import math
 import os
@@ -20,6 +21,8 @@ from typing import Any
 import numpy as np
 
 MAX_MESSAGE = 4 * 2**20
+#: Batches are cut so that the values of one cut fill about this much shared memory.
+CUT_BYTES = 64 * 2**20
 _MAX_FDS = 4
 
 
@@ -134,12 +137,14 @@ def close_all(fds: list[int]) -> None:
 class Mailbox:
     """Shared memory that grows: a file without a name, read and written by offset.
 
-    Offsets instead of a mapping, so that a child that truncates it can't kill its parent.
+    Offsets instead of a mapping, so that a child that cuts it can't kill its parent; where the
+    kernel can seal it, it can't be cut at all.
     """
 
     def __init__(self) -> None:
         if hasattr(os, "memfd_create"):
-            self.fd = os.memfd_create("gencomm", os.MFD_CLOEXEC)
+            self.fd = os.memfd_create("gencomm", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+            fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL)
         else:
             with tempfile.TemporaryFile(prefix="gencomm") as file:
                 self.fd = os.dup(file.fileno())
@@ -151,10 +156,6 @@ class Mailbox:
     def read(self, at: int, out: np.ndarray) -> bool:
         """Fill an array from an offset; False where the file ends before."""
         return read_at(self.fd, at, out)
-
-    def clear(self) -> None:
-        """Give the memory back."""
-        os.ftruncate(self.fd, 0)
 
     def close(self) -> None:
         """Close; nothing is left behind."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from channels.bits import PackedBits
 from gencomm.codecs.contract import Decoded, Item, Received, Status, decode_all
-from gencomm.isolation.wire import Gone, close_all, read_at, receive, send, write_at
+from gencomm.isolation.wire import CUT_BYTES, Gone, close_all, read_at, receive, send, write_at
 
 _MAX_TEXT = 500
 
@@ -63,7 +63,7 @@ def is_memory(error: BaseException) -> bool:
     """Whether an exception says that there was no memory: native code has words of its own."""
     if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
         return True
-    text = str(error).lower()
+    text = describe(error).lower()
     return "not enough memory" in text or "cannot allocate memory" in text
 
 
@@ -93,8 +93,9 @@ def checked(value: Any) -> Decoded:
 class Worker:
     """Serves requests on a socket until it closes."""
 
-    def __init__(self, codec: Any, work: socket.socket, memory: int):
+    def __init__(self, codec: Any, work: socket.socket, memory: int, output: int):
         self.codec, self.work, self.memory = codec, work, memory
+        self.output = output
         self.pid = os.getpid()
         self.cpu = 0.0
 
@@ -104,6 +105,9 @@ class Worker:
         if hard != resource.RLIM_INFINITY:
             limit = min(limit, hard)
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        # no file may grow beyond what a batch of values or an encoder's output needs
+        size = 2 * self.output + CUT_BYTES
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
         self.cpu = time.process_time()
         while True:
             try:

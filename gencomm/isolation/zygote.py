@@ -132,7 +132,7 @@ class _Nursery:
             from gencomm.isolation.worker import Worker
 
             work = socket.socket(fileno=fds[0])
-            _run(Worker(self.codec, work, message["memory"]).serve)
+            _run(Worker(self.codec, work, message["memory"], message["output"]).serve)
         self.worker = pid
         send(self.control, {"worker": pid})
 
