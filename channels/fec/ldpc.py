@@ -12,13 +12,15 @@ import numpy as np
 
 from channels.fec.code import Code, DecodedBlocks, check_blocks
 from channels.fec.crc import CRCS
-from channels.fec.ldpc_block import MAX_RATE, Decoder, LDPCBlock, as_llr
-from channels.fec.ldpc_graph import base_graph, choose_base_graph
+from channels.fec.ldpc_block import Decoder, LDPCBlock, as_llr, default_graph
+from channels.fec.ldpc_graph import base_graph, fewest_sent
 from channels.fec.stage import CodeStage
 from channels.stage import Batch, Context, Sizes, Stage
 
 #: Transport blocks of more bits than this get the longer CRC (TS 38.212 section 7.2.1)
 SHORT_CRC_MOST = 3824
+#: Above this rate neither base graph recovers the punctured bits
+MAX_RATE = Fraction(95, 100)
 #: Default rate of `ldpc`
 HALF = Fraction(1, 2)
 
@@ -53,10 +55,10 @@ class TransportBlock(Code):
     ):
         if k < 1:
             raise ValueError(f"a block needs at least one bit, got k={k}")
-        number = choose_base_graph(k, Fraction(k, max(n, 1))) if graph is None else graph
         self.k, self.n, self.crc = k, n, crc_of(k)
-        most, inner = base_graph(number).max_block, CRCS["crc24b"]
         total = k + self.crc.width
+        number = default_graph(k, n, total) if graph is None else graph
+        most, inner = base_graph(number).max_block, CRCS["crc24b"]
         parts = 1 if total <= most else -(-total // (most - inner.width))
         self.inner = inner if parts > 1 else None
         self._part = -(-total // parts)
@@ -71,6 +73,11 @@ class TransportBlock(Code):
             _code_block(block, size, number, total, iterations, decoder, interleave)
             for size in sizes
         ]
+
+    @property
+    def check_bits(self) -> int:
+        """Bits of all CRCs together."""
+        return self.crc.width + (self.inner.width * len(self.blocks) if self.inner else 0)
 
     def encode(self, bits: np.ndarray) -> np.ndarray:
         bits = check_blocks(bits, self.k, "bits")
@@ -168,7 +175,7 @@ def ldpc_code(
     """
     n = sent_bits(k, rate) if n is None else n
     if crc is None and k >= 1:
-        number = choose_base_graph(k, Fraction(k, max(n, 1))) if graph is None else graph
+        number = default_graph(k, n, k) if graph is None else graph
         crc = k > base_graph(number).max_block
     kind = TransportBlock if crc else LDPCBlock
     return kind(k, n, graph=graph, iterations=iterations, decoder=decoder, interleave=interleave)
@@ -198,7 +205,8 @@ class LDPCStage(CodeStage):
 class TransportStage(Stage):
     """The whole payload as one transport block, as long as it is.
 
-    Very short payloads, whose CRC would take up all parity, are sent at MAX_RATE with their CRC.
+    The rate is that of the payload with its CRC, so that short payloads keep their parity; CRCs are
+    booked as framing.
     """
 
     soft_input = True
@@ -212,15 +220,17 @@ class TransportStage(Stage):
         self._order = max(1, context.bits_per_symbol) if self._interleave else 1
 
     def _code(self, n_in: int) -> TransportBlock:
-        with_crc = sent_bits(n_in + crc_of(n_in).width, MAX_RATE)
-        n = max(sent_bits(n_in, self._exact), with_crc)
+        total = n_in + crc_of(n_in).width
+        n = sent_bits(total, self._exact)
+        if total <= base_graph(1).max_block:  # at 0.95 some short blocks are just out of reach
+            n = max(n, fewest_sent(base_graph(1), total, total))
         return TransportBlock(n_in, n, interleave=self._order, **self._options)
 
     def sizes(self, n_in: int) -> Sizes:
         if n_in == 0:
             return Sizes(0)
-        n = self._code(n_in).n
-        return Sizes(n, parity=n - n_in)
+        code = self._code(n_in)
+        return Sizes(code.n, parity=code.n - n_in - code.check_bits, framing=code.check_bits)
 
     def forward(self, batch: Batch, rngs: Sequence[np.random.Generator]) -> tuple[Batch, Any]:
         if batch.n_bits == 0:
@@ -253,7 +263,7 @@ def ldpc(
         Payload bits per sent bit, up to 0.95.
     k : int or None
         Payload bits per block. None makes the whole payload one transport block, cut into code
-        blocks of up to 8448 bits with CRCs.
+        blocks of up to 8448 bits with CRCs; the rate then counts the CRC as payload.
     iterations, decoder, graph
         As for :class:`channels.fec.ldpc_block.LDPCBlock`.
     crc : bool or None

@@ -8,13 +8,20 @@ from typing import Literal, get_args
 import numpy as np
 
 from channels.fec.code import Code, DecodedBlocks, check_blocks
-from channels.fec.ldpc_graph import CORE_ROWS, base_graph, choose_base_graph, choose_lifting, lift
+from channels.fec.ldpc_graph import (
+    CORE_ROWS,
+    base_graph,
+    choose_base_graph,
+    choose_lifting,
+    fewest_sent,
+    lift,
+)
 from channels.fec.stage import CERTAIN
 
 #: Punctured columns at the front are never sent (TS 38.212 section 5.3.2)
 PUNCTURED_COLUMNS = 2
-#: Beyond this the code has too few checks to recover the punctured bits
-MAX_RATE = Fraction(95, 100)
+#: Fewest bits of a code block: the smallest lifting size filled
+MIN_K = 12
 #: Most blocks that the integer decoders interleave, and the bytes that their state may fill: far
 #: beyond the second-level cache wider vectors gain nothing any more
 MAX_LANES = 16
@@ -30,9 +37,11 @@ class LDPCBlock(Code):
     ----------
     k, n : int
         Information bits (K') and sent bits (E). Any k up to 8448 (base graph 1) or 3840 (base
-        graph 2) and any n from k / 0.95 on; beyond the mother code's length bits are repeated.
+        graph 2) from 12 on; any n from about k / 0.95 on. Beyond the mother code's length bits are
+        repeated.
     graph : 1, 2 or None
-        Base graph; None takes the standard's for k and k / n.
+        Base graph; None takes the standard's for k and k / n, but graph 1 where the standard's
+        choice of graph 2 couldn't be decoded even without noise (short blocks above rate 3/4).
     total : int, optional
         Bits before segmentation (B), where this is one block of several. Default k.
     iterations : int
@@ -63,21 +72,22 @@ class LDPCBlock(Code):
         decoder: Decoder = "min_star",
         interleave: int = 1,
     ):
-        if k < 1:
-            raise ValueError(f"a block needs at least one bit, got k={k}")
-        if Fraction(k, max(n, 1)) > MAX_RATE:
-            raise ValueError(
-                f"{k} bits in {n} is a rate of {k / max(n, 1):.3f}; "
-                f"NR LDPC codes go up to {float(MAX_RATE)}"
-            )
+        if k < MIN_K:
+            raise ValueError(f"a code block has at least {MIN_K} bits, got k={k}")
         if iterations < 1:
             raise ValueError(f"iterations must be at least 1, got {iterations}")
         if decoder not in get_args(Decoder):
             raise ValueError(f"decoder must be {' or '.join(get_args(Decoder))}, got {decoder!r}")
-        number = choose_base_graph(k, Fraction(k, n)) if graph is None else graph
+        number = default_graph(k, n, k) if graph is None else graph
         if number not in (1, 2):
             raise ValueError(f"there are base graphs 1 and 2, got {graph}")
         base = base_graph(number)
+        least = fewest_sent(base, total or k, k)
+        if n < least:
+            raise ValueError(
+                f"{k} bits in {n}, a rate of {k / max(n, 1):.3f}, is more than base graph {number} "
+                f"can do: its punctured bits can be recovered from {least} bits on"
+            )
         self.k, self.n, self.graph = k, n, number
         self.iterations, self.decoder = iterations, decoder
         self.z, self.set_index = choose_lifting(base, total or k, k)
@@ -122,6 +132,14 @@ class LDPCBlock(Code):
     def _lanes(self, blocks: int) -> int:
         per_lane = 2 * self.z * (self.lifted.columns + self.lifted.column.size)
         return max(1, min(blocks, MAX_LANES, 1 << (LANE_BYTES // per_lane).bit_length() >> 1))
+
+
+def default_graph(k: int, n: int, block: int) -> int:
+    """The standard's base graph for `k` bits in `n`; 1 where 2 can't carry a block of `block`."""
+    number, second = choose_base_graph(k, Fraction(k, max(n, 1))), base_graph(2)
+    if number == 2 and block <= second.max_block and n < fewest_sent(second, block, block):
+        return 1
+    return number
 
 
 def _interleaved(sequence: np.ndarray, order: int) -> np.ndarray:

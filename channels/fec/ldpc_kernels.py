@@ -15,16 +15,19 @@ import numpy as np
 
 from channels.jit import kernel
 
-#: LLRs are held in steps of 1/16 and cut off at +-LIMIT steps (about 128)
+#: LLRs are held in steps of 1/16. What is received is cut off at +-128, messages at +-64 and
+#: a-posteriori values at +-512: a bit that is certain stays so when a message is taken off it.
 STEPS = np.float32(16)
-LIMIT = np.int16(2047)
-#: Magnitude that no sum of bits has: larger than 2 * LIMIT, and twice it still fits
+RECEIVED_MOST = np.int16(2047)
+MESSAGE_MOST = np.int16(1023)
+LIMIT = np.int16(8191)
+#: Magnitude that no sum of bits has: larger than LIMIT + MESSAGE_MOST, and twice it still fits
 UNBOUNDED = np.int16(16383)
 #: Min-sum's messages are normalised by this many sixteenths, the best of 10, 11, 12 and 13 for
 #: blocks of 1040 and 8448 bits at rates 1/3, 1/2 and 5/6
 SIXTEENTHS = np.int16(11)
 #: Sum-product cuts LLRs and messages off here, far beyond any effect on a decision
-SUM_PRODUCT_LIMIT = 1000.0
+SUM_PRODUCT_RECEIVED, SUM_PRODUCT_MESSAGE = 1000.0, 600.0
 
 _i16 = np.int16
 
@@ -48,7 +51,8 @@ def _normalise(low, second, for_low, for_others):
     """Messages of min-sum: the smallest of the other magnitudes, normalised."""
     for x in range(low.size):
         a, b = second[x], low[x]
-        a, b = a if a < LIMIT else LIMIT, b if b < LIMIT else LIMIT
+        a = a if a < MESSAGE_MOST else MESSAGE_MOST
+        b = b if b < MESSAGE_MOST else MESSAGE_MOST
         for_low[x] = _i16(_i16(_i16(a * SIXTEENTHS) + _i16(8)) >> _i16(4))
         for_others[x] = _i16(_i16(_i16(b * SIXTEENTHS) + _i16(8)) >> _i16(4))
 
@@ -87,8 +91,8 @@ def _join(low, rest, for_low, for_others):
     """Messages of min-star: the least reliable bit gets what the others say, the others get all."""
     for x in range(low.size):
         a, b = rest[x], _boxplus(low[x], rest[x])
-        for_low[x] = a if a < LIMIT else LIMIT
-        for_others[x] = b if b < LIMIT else LIMIT
+        for_low[x] = a if a < MESSAGE_MOST else MESSAGE_MOST
+        for_others[x] = b if b < MESSAGE_MOST else MESSAGE_MOST
 
 
 @kernel
@@ -183,16 +187,16 @@ def _load(app, old, lane, lanes, llr, place, filler, scratch):
         scratch[place[j]] += llr[j]
     for v in range(scratch.size):
         value = scratch[v] * STEPS
-        if value >= LIMIT:
-            app[v * lanes + lane] = LIMIT
-        elif value <= -LIMIT:
-            app[v * lanes + lane] = -LIMIT
+        if value >= RECEIVED_MOST:
+            app[v * lanes + lane] = RECEIVED_MOST
+        elif value <= -RECEIVED_MOST:
+            app[v * lanes + lane] = -RECEIVED_MOST
         elif value == value:
             app[v * lanes + lane] = _i16(np.rint(value))
         else:  # nan, of a demapper's 0 / 0 or infinities that cancel, tells nothing
             app[v * lanes + lane] = _i16(0)
     for v in range(filler[0], filler[1]):
-        app[v * lanes + lane] = LIMIT
+        app[v * lanes + lane] = RECEIVED_MOST
     for x in range(lane, old.size, lanes):
         old[x] = _i16(0)
 
@@ -215,7 +219,7 @@ def min_sum(llr, place, filler, structure, limits, bits, ok, iterations):
     bits : uint8 array, shape (blocks, k)
         Out: decisions.
     ok : bool array, shape (blocks,)
-        Out: whether all checks hold.
+        Out: whether all checks hold and all bits are decided.
     iterations : int32 array, shape (blocks,)
         Out.
     """
@@ -257,9 +261,14 @@ def min_sum(llr, place, filler, structure, limits, bits, ok, iterations):
             if unsatisfied[lane] and spent[lane] < most:
                 continue
             block = holds[lane]
+            undecided = False  # zeros satisfy every check, but nothing says that they are right
             for i in range(k):
-                bits[block, i] = app[i * lanes + lane] < 0
-            ok[block] = not unsatisfied[lane]
+                value = app[i * lanes + lane]
+                bits[block, i] = value < 0
+                undecided |= value == 0
+            if undecided and spent[lane] < most:
+                continue
+            ok[block] = not unsatisfied[lane] and not undecided
             iterations[block] = spent[lane]
             spent[lane] = 0
             if next_block < blocks:
@@ -298,8 +307,8 @@ def sum_product(llr, place, filler, structure, limits, bits, ok, iterations):
         for v in range(app.size):
             if app[v] != app[v]:  # as in `_load`
                 app[v] = 0.0
-            app[v] = min(max(app[v], -SUM_PRODUCT_LIMIT), SUM_PRODUCT_LIMIT)
-        app[filler[0] : filler[1]] = SUM_PRODUCT_LIMIT
+            app[v] = min(max(app[v], -SUM_PRODUCT_RECEIVED), SUM_PRODUCT_RECEIVED)
+        app[filler[0] : filler[1]] = SUM_PRODUCT_RECEIVED
         satisfied = False
         spent = 0
         while spent < limits[0] and not satisfied:
@@ -318,13 +327,12 @@ def sum_product(llr, place, filler, structure, limits, bits, ok, iterations):
                         before[e + 1] = before[e] + _phi(abs(value[e]))
                     behind = 0.0
                     for e in range(degree - 1, -1, -1):
-                        new = min(_phi(before[e] + behind), SUM_PRODUCT_LIMIT)
+                        new = min(_phi(before[e] + behind), SUM_PRODUCT_MESSAGE)
                         behind += _phi(abs(value[e]))
                         if negative ^ (value[e] < 0):
                             new = -new
                         message[(first + e) * z + i] = new
-                        total = value[e] + new
-                        app[place_of[e]] = min(max(total, -SUM_PRODUCT_LIMIT), SUM_PRODUCT_LIMIT)
+                        app[place_of[e]] = value[e] + new
             satisfied = True
             for row in range(row_start.size - 1):
                 for i in range(z):
@@ -334,6 +342,8 @@ def sum_product(llr, place, filler, structure, limits, bits, ok, iterations):
                         at -= z if at >= z else 0
                         odd ^= app[column[edge] * z + at] < 0
                     satisfied &= not odd
+            for i in range(k):
+                satisfied &= app[i] != 0  # as in `min_sum`
         for i in range(k):
             bits[block, i] = app[i] < 0
         ok[block] = satisfied
