@@ -84,3 +84,28 @@ def check_blocks(array: np.ndarray, length: int, what: str) -> np.ndarray:
     if array.ndim != 2 or array.shape[1] != length:
         raise ValueError(f"{what} must have shape (blocks, {length}), got {array.shape}")
     return array
+
+
+def hard_decisions(
+    received: np.ndarray, erased: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """What a hard-decision decoder works on: bits, and which of them are lost.
+
+    An LLR of zero, or NaN, says nothing about its bit, which is an erasure.
+
+    Parameters
+    ----------
+    received : uint8 array of hard bits or float array of LLRs, any shape
+    erased : bool array of that shape, optional
+
+    Returns
+    -------
+    bits : uint8 array
+    erased : bool array, or None where nothing is lost
+    """
+    if received.dtype == np.uint8:
+        return received, erased
+    silent = (received == 0) | np.isnan(received)
+    if erased is not None:
+        silent |= erased
+    return (received < 0).astype(np.uint8), silent if silent.any() else None
