@@ -55,8 +55,8 @@ class Interleaver(Stage):
         places, n_out = self._places(batch.n_bits), self.sizes(batch.n_bits).n_out
         sent = np.zeros((batch.bits.shape[0], n_out), np.uint8)
         sent[:, places] = np.unpackbits(batch.bits, axis=-1, count=batch.n_bits)
-        classes = batch.classes
-        if classes is not None:
+        classes = None
+        if batch.classes is not None:
             classes = np.full(n_out, 255, np.uint8)  # what only fills up matters least
             classes[places] = batch.classes
         bits = np.packbits(sent, axis=-1)
