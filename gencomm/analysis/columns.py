@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pandas as pd
@@ -54,9 +55,17 @@ def with_family(rows: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
-def series_labels(table: pd.DataFrame, series: list[str]) -> list[str]:
-    """A text for each line of `table`: the codec, and what else differs within the table."""
+def series_labels(table: pd.DataFrame, series: list[str], separator: str = ", ") -> list[str]:
+    """A text for each line of `table`: the codec, and what else differs within the table.
+
+    Links are named without what a figure's axis says: ``qpsk|awgn(ebno_db={ebno_db})`` is
+    ``qpsk|awgn``, unless two would then be called the same.
+    """
     telling = [c for c in series[1:] if differs(table, c)]
+    if "link" in telling:
+        short = table["link"].map(short_link)
+        if short.nunique() == table["link"].nunique():
+            table = table.assign(link=short)
     labels = []
     for values in table[[series[0], *telling]].itertuples(index=False):
         parts = [str(values[0])]
@@ -66,8 +75,15 @@ def series_labels(table: pd.DataFrame, series: list[str]) -> list[str]:
             plain = name in ("link", *POLICY)
             number = f"{value:g}" if isinstance(value, float) else str(value)
             parts.append(number if plain else f"{name}={number}")
-        labels.append(", ".join(parts))
+        labels.append(separator.join(parts))
     return labels
+
+
+def short_link(link: str) -> str:
+    """A link as the configuration writes it, without arguments that the grid fills in."""
+    text = re.sub(r"(?:\w+=)?\{\w+\}", "", link)
+    text = re.sub(r",+(?=[,)])", "", re.sub(r"\(,+", "(", text))
+    return text.replace("()", "")
 
 
 def differs(frame: Any, name: str) -> bool:

@@ -16,7 +16,7 @@ from gencomm.figures import style
 
 #: Where there are more columns than this, every second or third is shown.
 MOST_COLUMNS = 7
-_LABEL, _GAP, _CAPTION, _HEAD = 1.15, 0.06, 0.19, 0.3  # inches
+_GAP, _CAPTION, _HEAD, _LETTER = 0.06, 0.19, 0.3, 0.07  # inches; a letter is about that wide
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,10 @@ def contact_sheet(
     rows = list(dict.fromkeys(tile.row for tile in tiles))
     columns = list(dict.fromkeys(tile.column for tile in tiles))
     shape = (tiles[0].picture if original is None else original).shape
-    across = min((width - _LABEL) / len(columns) - _GAP, 2.6)
-    width = _LABEL + len(columns) * (across + _GAP) + _GAP
+    words = "\n".join([*rows, "original", column_title if "$" not in column_title else ""])
+    left = 0.2 + _LETTER * max(map(len, words.split("\n")))
+    across = min((width - left) / len(columns) - _GAP, 2.6)
+    width = left + len(columns) * (across + _GAP) + _GAP
     down = across * shape[0] / shape[1]
     head = (down + 0.12 if original is not None else 0.32 * bool(title)) + _HEAD
     height = head + len(rows) * (down + _CAPTION) + _GAP
@@ -83,26 +85,26 @@ def contact_sheet(
         figure = Figure(figsize=(width, height))
         sheet = _Sheet(figure, width, height)
         if original is not None:
-            sheet.picture(original, _LABEL, _GAP, across, down)
-            sheet.text(_LABEL - 0.08, _GAP + down / 2, "original", ha="right", va="center")
-        beside = _LABEL + (across + 0.15 if original is not None else 0)
+            sheet.picture(original, left, _GAP, across, down)
+            sheet.text(left - 0.08, _GAP + down / 2, "original", ha="right", va="center")
+        beside = left + (across + 0.15 if original is not None else 0)
         sheet.text(beside, _GAP, title, fontsize=9.5, va="top")
         sheet.text(beside, _GAP + 0.24, note, fontsize=7.5, va="top", color="#444444")
         if column_title:
-            sheet.text(_LABEL - 0.08, head - 0.06, column_title, ha="right", fontsize=7.5)
+            sheet.text(left - 0.08, head - 0.06, column_title, ha="right", fontsize=7.5)
         for i, column in enumerate(columns):
-            middle = _LABEL + i * (across + _GAP) + across / 2
+            middle = left + i * (across + _GAP) + across / 2
             sheet.text(middle, head - 0.06, column, ha="center")
         for i, row in enumerate(rows):
             top = head + i * (down + _CAPTION)
-            sheet.text(_LABEL - 0.08, top + down / 2, row, ha="right", va="center")
+            sheet.text(left - 0.08, top + down / 2, row, ha="right", va="center")
         for tile in tiles:
-            left = _LABEL + columns.index(tile.column) * (across + _GAP)
+            x = left + columns.index(tile.column) * (across + _GAP)
             top = head + rows.index(tile.row) * (down + _CAPTION)
-            sheet.picture(tile.picture, left, top, across, down)
+            sheet.picture(tile.picture, x, top, across, down)
             colour = "#B00020" if tile.failed else "black"
             sheet.text(
-                left + across / 2, top + down + 0.02, tile.caption,
+                x + across / 2, top + down + 0.02, tile.caption,
                 ha="center", va="top", fontsize=7, color=colour,
             )  # fmt: skip
     return figure
@@ -199,7 +201,7 @@ def run_sheet(
     # rows as they come in the table, columns by rising value
     found = found.assign(_row=pd.factorize(found["codec"])[0]).sort_values([axis, "_row"])
     found = found.drop(columns="_row")
-    labels = series_labels(found, series_of(found, axis))
+    labels = series_labels(found, series_of(found, axis), separator="\n")
     tiles = [
         Tile(
             _row_label(label, line.get("bpp")),
@@ -214,14 +216,14 @@ def run_sheet(
     if any(tile.failed for tile in tiles):
         note += "\nred: no picture came out, the concealment is shown"
     original = _decoded(originals[item]) if item in originals else None
-    column_title = style.AXIS_LABELS.get(axis, axis).replace(" of the channel", "")
-    return contact_sheet(tiles, original, title, note, column_title)
+    return contact_sheet(tiles, original, title, note, style.short_axis_label(axis))
 
 
 def _row_label(label: str, bpp: Any) -> str:
     """``jpeg2000(bpp=0.5)`` over two lines, with its real rate."""
-    name, mark, rest = label.partition("(")
-    text = f"{name}\n({rest}" if mark else label
+    codec, *others = label.split("\n")
+    name, mark, rest = codec.partition("(")
+    text = "\n".join([name, *([mark + rest] if mark else []), *others])
     return f"{text}\n{bpp:.2f} bpp" if isinstance(bpp, float) and np.isfinite(bpp) else text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -112,6 +113,11 @@ def lines(codecs: Sequence[str]) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def short_axis_label(axis: str) -> str:
+    """The label of an axis without its explanation: ``bit error rate``."""
+    return re.sub(r", per [a-z ]+| of the channel", "", AXIS_LABELS.get(axis, axis))
 
 
 def metric_label(metric: str) -> str:

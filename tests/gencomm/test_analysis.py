@@ -16,7 +16,7 @@ from gencomm.analysis import (
     series_labels,
     series_of,
 )
-from gencomm.analysis.columns import OUTAGES
+from gencomm.analysis.columns import OUTAGES, short_link
 from gencomm.analysis.resilience import crossing
 from gencomm.codecs.contract import Status
 from gencomm.sweep.tables import load_run
@@ -394,3 +394,25 @@ def test_the_columns_are_those_that_a_run_documents():
     assert load_run.__doc__ is not None
     for name in ("codec", "link", "item", "trial", "status", "bit_errors", "n_bits", "bpp"):
         assert f"``{name}``" in load_run.__doc__
+
+
+@pytest.mark.parametrize(
+    ("link", "short"),
+    [
+        ("bsc({ber})", "bsc"),
+        ("qpsk|awgn(ebno_db={ebno_db})", "qpsk|awgn"),
+        ("ldpc(rate={rate},n=648)|qpsk|awgn({snr})", "ldpc(n=648)|qpsk|awgn"),
+        ("x(a={b},{c},d=1)", "x(d=1)"),
+        ("x(d=1,a={b})", "x(d=1)"),
+        ("bec(0.1)", "bec(0.1)"),
+    ],
+)
+def test_links_by_a_short_name(link, short):
+    assert short_link(link) == short
+
+
+def test_short_names_of_links_stay_apart():
+    table = pd.DataFrame({"codec": ["a", "a"], "link": ["bsc({p})", "bsc({q})"]})
+    assert series_labels(table, ["codec", "link"]) == ["a, bsc({p})", "a, bsc({q})"]
+    table = pd.DataFrame({"codec": ["a", "a"], "link": ["qpsk|awgn({x})", "bpsk|awgn({x})"]})
+    assert series_labels(table, ["codec", "link"]) == ["a, qpsk|awgn", "a, bpsk|awgn"]

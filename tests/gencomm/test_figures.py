@@ -274,6 +274,17 @@ def test_sheet_of_a_run():
     assert overlaps(figure) == []
 
 
+def test_long_names_fit_beside_the_pictures():
+    rows, _ = run(axis="ebno_db", points=[2.0, 4.0, 6.0, 8.0])
+    link = "ldpc(rate=1/2,n=1944)|qam16|awgn(ebno_db={ebno_db})"
+    both = pd.concat([rows, rows.assign(link=link, cell=rows["cell"] + "x")])
+    figure = run_sheet(both, kept_of(both), title="two links")
+    assert overlaps(figure) == []
+    pixels = drawn(figure)
+    for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
+        assert edge.min() > 240
+
+
 def test_sheet_thins_out_points():
     rows, _ = run(points=[float(f"{x:.3g}") for x in np.geomspace(1e-6, 1e-1, 13)])
     figure = run_sheet(rows, kept_of(rows))
