@@ -79,7 +79,7 @@ class Ledger:
     facts : dict
         ``ebno_db`` (per information bit, after the nominal code rate), ``esno_db``, ``snr_db``,
         ``ber`` (closed form where known, for zeros and ones equally likely; ``channel_ber``, that
-        of the bits on the medium, where there is a code) and the like.
+        of the bits on the medium, where there is a code or framing) and the like.
     stages : tuple
         One line per stage, in sending order.
     """
@@ -217,8 +217,9 @@ class Link:
             facts.update(stage.facts())
         if sum(stage.medium for stage in self.stages) > 1:
             facts.pop("ber", None)  # each medium knows its own share alone
-        if parity and "ber" in facts:
-            facts["channel_ber"] = facts.pop("ber")  # what a decoder makes of it has no closed form
+        if (parity or framing) and "ber" in facts:
+            # what a decoder, or the check of a packet, makes of it has no closed form
+            facts["channel_ber"] = facts.pop("ber")
         sent = n_bits + parity + framing + padding
         uses = now if self.bits_per_symbol else sent
         return Ledger(
