@@ -158,32 +158,47 @@ def _maxlog(amplitudes, noise, scale, spread, middle, slope, huge, tiny, out):
 
 @Kernel
 def _exact(amplitudes, noise, scale, spread, levels, labels, huge, tiny, out):
+    # Likelihoods relative to the nearest level's. Levels are 2 apart, so going outward each is
+    # the one before times a ratio, and the ratio shrinks by exp(-8 weight) with each step.
     n_symbols, axes = amplitudes.shape
     size, bits = labels.shape
     sums = np.empty((bits, 2))
     for symbol in range(n_symbols):
         half = 0.5 / max(noise[symbol] * spread, tiny)
+        shrink_all = np.exp(-8 * half)
         for axis in range(axes):
             t = np.float64(amplitudes[symbol, axis] * scale)
-            weight = half
+            weight, shrink = half, shrink_all
             if not (-huge < t < huge):
-                t = 0.0
-                weight = 0.0
-            nearest = 1e300
-            for i in range(size):
-                nearest = min(nearest, (t - levels[i]) ** 2)
-            sums[:] = 0.0
-            for i in range(size):
-                likelihood = np.exp(weight * (nearest - (t - levels[i]) ** 2))
+                t, weight, shrink = 0.0, 0.0, 1.0
+            nearest = min(max(int(np.floor((t + size) * 0.5)), 0), size - 1)
+            beside = t - levels[nearest]
+            for bit in range(bits):
+                sums[bit, labels[nearest, bit]] = 1.0
+                sums[bit, 1 - labels[nearest, bit]] = 0.0
+            term, ratio = 1.0, np.exp(4 * weight * (beside - 1))
+            for i in range(nearest + 1, size):
+                term *= ratio
+                if term < 1e-290:
+                    break
+                ratio *= shrink
                 for bit in range(bits):
-                    sums[bit, labels[i, bit]] += likelihood
+                    sums[bit, labels[i, bit]] += term
+            term, ratio = 1.0, np.exp(-4 * weight * (beside + 1))
+            for i in range(nearest - 1, -1, -1):
+                term *= ratio
+                if term < 1e-290:
+                    break
+                ratio *= shrink
+                for bit in range(bits):
+                    sums[bit, labels[i, bit]] += term
             for bit in range(bits):
                 at = (symbol * bits + bit) * axes + axis
                 if at >= out.size:
                     continue
                 zero, one = sums[bit, 0], sums[bit, 1]
-                if min(zero, one) > 1e-30:
-                    out[at] = np.log(zero) - np.log(one)
+                if min(zero, one) > 1e-270:  # what was left out is nothing beside it
+                    out[at] = np.log(zero / one)
                     continue
                 # one side is out of reach of the exponential: start it from its own nearest point
                 far = 1 if zero > one else 0
@@ -193,7 +208,8 @@ def _exact(amplitudes, noise, scale, spread, levels, labels, huge, tiny, out):
                         away = min(away, (t - levels[i]) ** 2)
                 others = 0.0
                 for i in range(size):
-                    if labels[i, bit] == far:
-                        others += np.exp(weight * (away - (t - levels[i]) ** 2))
-                ratio = np.log(max(zero, one)) - np.log(others) + weight * (away - nearest)
+                    gap = weight * (away - (t - levels[i]) ** 2)
+                    if labels[i, bit] == far and gap > -40:  # float32 sees no more
+                        others += np.exp(gap)
+                ratio = np.log(max(zero, one)) - np.log(others) + weight * (away - beside * beside)
                 out[at] = ratio if far else -ratio
