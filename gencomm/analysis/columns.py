@@ -64,7 +64,7 @@ def series_labels(table: pd.DataFrame, series: list[str], separator: str = ", ")
     telling = [c for c in series[1:] if differs(table, c)]
     if "link" in telling:
         short = table["link"].map(short_link)
-        if short.nunique() == table["link"].nunique():
+        if len(set(short)) == len(set(table["link"])):
             table = table.assign(link=short)
     labels = []
     for values in table[[series[0], *telling]].itertuples(index=False):
