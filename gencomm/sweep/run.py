@@ -40,6 +40,14 @@ class Options:
     shard: str | None = None
     batch: int = BATCH
 
+    def __post_init__(self) -> None:
+        for name, what in (("workers", "worker"), ("limit", "cell (limit)"), ("batch", "trial")):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"there must be at least 1 {what}, got {value}")
+        if self.shard is not None:
+            parse_shard(self.shard)
+
     def count(self) -> int:
         """How many workers to start."""
         return cores() if self.workers is None else self.workers

@@ -15,6 +15,7 @@ METRICS = ["psnr", "ssim"]
 
 
 def cell(number, rows=3, ber=1e-3):
+    kept = Artefact(f"received/{number}", f"{number:064x}", "received", "image/jpeg", b"x")
     return CellRecord(
         hash=f"{number:064x}",
         position=number,
@@ -37,7 +38,7 @@ def cell(number, rows=3, ber=1e-3):
         ledger={"cbr": 1.5, "samples": 300, "link": {"parity": 0, "facts": {"ber": ber}}},
         notes={"quality": 50},
         rows=[RowRecord(t, "ok", "", t, (30.0 + t + number / 7, 0.5)) for t in range(rows)],
-        artefacts=[Artefact(f"received/{number}", f"{number:064x}", "received", "image/jpeg", b"x")],
+        artefacts=[kept],
         timing={"decode": 0.25},
     )
 
@@ -151,7 +152,9 @@ def test_a_failure_at_the_nth_write_loses_no_cell_and_resumes_to_the_same_rows(t
         with Store(path, METRICS) as store:  # it opens, whatever was cut off
             for record in store.cells():
                 assert len(store.rows(record.hash)) == record.trials
-            orphans = store.query("SELECT count(*) FROM row WHERE cell NOT IN (SELECT hash FROM cell)")
+            orphans = store.query(
+                "SELECT count(*) FROM row WHERE cell NOT IN (SELECT hash FROM cell)"
+            )
             assert orphans[1] == [(0,)]
             held = store.finished()
         write_all(path)  # resume: what is there is not written again

@@ -131,15 +131,16 @@ def test_yaml_numbers_are_numbers_and_points_hit_powers_of_ten(tmp_path):
 
 
 def test_links_are_the_product_of_the_axes_they_use():
+    bursts = "gilbert_elliott(ber_bad={ber},burst={r},p_bad=0.1)"
     changes = {
-        "links": ["qpsk|awgn(ebno_db={snr})", "bsc({ber})", "gilbert_elliott(ber_bad={ber},burst={r},p_bad=0.1)"],
+        "links": ["qpsk|awgn(ebno_db={snr})", "bsc({ber})", bursts],
         "grid": {"ber": [1e-3, 1e-2], "snr": {"linear": [0, 4, 3]}, "r": [10, 20, 40]},
     }
     links = resolve({**GOOD, **changes}).links
     assert len(links) == 3 + 2 + 6
     assert [link.point for link in links[:3]] == [{"snr": 0.0}, {"snr": 2.0}, {"snr": 4.0}]
     assert links[5].point == {"ber": 1e-3, "r": 10}
-    assert links[5].template == "gilbert_elliott(ber_bad={ber},burst={r},p_bad=0.1)"
+    assert links[5].template == bursts
 
 
 def test_variables_are_filled_in_by_the_source_and_not_stored(tmp_path, monkeypatch):

@@ -27,7 +27,9 @@ class Ramps(Source):
 
     def read(self, index):
         y, x, c = np.mgrid[: self.size, : self.size, :3]
-        return image_item(self.ids[index], ((5 * x + 3 * y + 40 * c + 31 * index) % 256).astype("u1"))
+        return image_item(
+            self.ids[index], ((5 * x + 3 * y + 40 * c + 31 * index) % 256).astype("u1")
+        )
 
 
 class PCM:
@@ -114,3 +116,28 @@ class Hostile(PCM):
         elif self.how == "nothing":
             return None
         raise AssertionError(self.how)
+
+
+class Fatal:
+    """A metric that kills or stops the harness itself on the second ramp."""
+
+    name = "fatal"
+    label = "fatal"
+    unit = ""
+    higher_is_better = True
+    range = (0.0, 1.0)
+    modality = "image"
+    averages = "nothing"
+
+    def __init__(self, how: str = "kill"):
+        self.how = how
+
+    def prepare(self, reference):
+        return int(reference[0, 0, 0]) == 31
+
+    def measure(self, state, values):
+        if state and self.how == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if state and self.how == "raise":
+            raise ZeroDivisionError("in a metric")
+        return np.zeros(len(values))

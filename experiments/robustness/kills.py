@@ -1,0 +1,162 @@
+"""Kill a sweep 100 times at random moments; no finished row may be lost or changed.
+
+``python experiments/robustness/kills.py`` runs one sweep to its end undisturbed, then the same
+sweep in another folder, killed (signal 9) at random times, again and again; every third kill takes
+a worker or a decoder's process instead, while the sweep itself goes on. After each kill all that
+was finished before must still be there, unchanged; at the end the two folders must hold the same
+rows, bit for bit. Writes results.csv and claims.json beside this file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from gencomm.sweep.store import STORE_NAME, Store
+
+HERE = Path(__file__).resolve().parent
+#: Real codecs on small photographs: some 100 cells a second or two apart from a kill's view.
+CONFIG = {
+    "name": "kills",
+    "seed": 1,
+    "source": "photos(size=96)",
+    "codecs": ["jpeg(quality=50)", "webp(quality=50)", "jpeg2000(bpp=1)", "raw"],
+    "links": ["bsc({ber})", "qpsk|awgn(ebno_db={snr})"],
+    "grid": {"ber": {"log": [1e-6, 1e-1, 40]}, "snr": {"linear": [0, 12, 24]}},
+    "trials": {"min": 4, "max": 12, "half_width": {"psnr": 0.5}},
+    "metrics": ["psnr", "ssim"],
+}
+
+
+def start(folder: Path) -> subprocess.Popen:
+    """A sweep in a process of its own."""
+    code = (
+        "import sys, json, gencomm; "
+        "gencomm.sweep(json.loads(sys.argv[1]), sys.argv[2], workers=2, progress=False)"
+    )
+    return subprocess.Popen([sys.executable, "-c", code, json.dumps(CONFIG), str(folder)])
+
+
+def contents(folder: Path) -> dict[str, tuple]:
+    """Everything but times, by cell."""
+    if not (folder / STORE_NAME).exists():
+        return {}
+    with Store(folder) as store:
+        return {
+            cell.hash: (cell, store.rows(cell.hash), store.artefacts(cell.hash))
+            for cell in store.cells()
+        }
+
+
+def below(pid: int) -> list[int]:
+    """Processes that descend from `pid`."""
+    parents: dict[int, list[int]] = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = entry.read_text(errors="replace").rpartition(")")[2].split()
+        except OSError:
+            continue  # it ended meanwhile
+        parents.setdefault(int(fields[1]), []).append(int(entry.parent.name))
+    found, level = [], [pid]
+    while level:
+        level = [child for parent in level for child in parents.get(parent, [])]
+        found += level
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    rng = random.Random(args.seed)
+    with tempfile.TemporaryDirectory() as scratch:
+        whole, killed = Path(scratch) / "whole", Path(scratch) / "killed"
+        began = time.monotonic()
+        if start(whole).wait():
+            raise SystemExit("the undisturbed sweep failed")
+        seconds = time.monotonic() - began
+        expected = contents(whole)
+        print(f"undisturbed: {len(expected)} cells in {seconds:.0f} s", flush=True)
+        lines = kill_often(args.kills, seconds, killed, rng, len(expected))
+        while start(killed).wait():
+            print("one more start")
+        found = contents(killed)
+    lost = sum(line["lost"] for line in lines)
+    changed = sum(line["changed"] for line in lines)
+    same = found == expected
+    with (HERE / "results.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(lines[0]))
+        writer.writeheader()
+        writer.writerows(lines)
+    rows = sum(len(one[1]) for one in expected.values())
+    ok = same and not lost and not changed
+    claim = {
+        "claim": f"{len(lines)} kills (signal 9) at random times, then resume: finished cells lost "
+        f"or changed, of {len(expected)} cells with {rows} rows",
+        "source": "results.csv",
+        "target": 0,
+        "value": lost + changed + (not same),
+        "low": None,
+        "high": None,
+        "verdict": "met" if ok else "short",
+    }
+    (HERE / "claims.json").write_text(json.dumps([claim], indent=1) + "\n")
+    print(f"{len(lines)} kills, {lost} lost, {changed} changed; final table the same: {same}")
+    return 0 if ok else 1
+
+
+def kill_often(
+    kills: int, seconds: float, folder: Path, rng: random.Random, cells: int
+) -> list[dict]:
+    """Kill and look, again and again; begins anew in the folder only when it is complete."""
+    lines: list[dict] = []
+    held: dict[str, tuple] = {}
+    process, pause = start(folder), 0.0
+    while len(lines) < kills:
+        # starting takes a few seconds, in which kills are as welcome as later
+        pause = rng.uniform(0.0, 4.0 + 3 * seconds / kills)
+        time.sleep(pause)
+        if process.poll() is not None:
+            raise SystemExit(
+                f"the sweep ended after {len(lines)} kills with exit code {process.returncode}: "
+                "it needs more cells to be killed so often"
+            )
+        children = below(process.pid)
+        child = len(lines) % 3 == 2 and bool(children)
+        os.kill(rng.choice(children) if child else process.pid, signal.SIGKILL)
+        if not child:
+            process.wait()
+        now = contents(folder)
+        lines.append(
+            {
+                "kill": len(lines) + 1,
+                "seconds_after_start": round(pause, 2),
+                "killed": "a child" if child else "the sweep",
+                "cells_before": len(held),
+                "cells_after": len(now),
+                "cells_in_all": cells,
+                "lost": sum(h not in now for h in held),
+                "changed": sum(h in now and now[h] != held[h] for h in held),
+            }
+        )
+        print(*lines[-1].values(), flush=True)
+        held = now
+        if not child:
+            process = start(folder)
+    process.kill()
+    process.wait()
+    return lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())
