@@ -10,8 +10,10 @@ The physical layer of gencomm, usable alone: it knows nothing of pictures, torch
 """
 
 from channels.bits import PackedBits
-from channels.link import CHANNELS, Ledger, Link, ReceivedBatch
+from channels.ledger import Ledger
+from channels.link import CHANNELS, Link, ReceivedBatch
 from channels.noise import NoiseStream
+from channels.recording import Recording, read_recording, record
 from channels.registry import Registry
 from channels.spec import SpecError, parse_chain, parse_spec
 
@@ -22,8 +24,11 @@ __all__ = [
     "NoiseStream",
     "PackedBits",
     "ReceivedBatch",
+    "Recording",
     "Registry",
     "SpecError",
     "parse_chain",
     "parse_spec",
+    "read_recording",
+    "record",
 ]

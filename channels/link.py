@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from channels.bits import PackedBits, count_errors
+from channels.ledger import Ledger, count_classes, together
 from channels.noise import NoiseStream
 from channels.registry import Registry
 from channels.spec import Chain, parse_chain
-from channels.stage import Batch, Context, Stage, StageSizes
+from channels.stage import Batch, ClassSizes, Context, Stage, StageSizes
 
 CHANNELS = Registry(
     "gencomm.channels",
@@ -46,6 +47,8 @@ CHANNELS = Registry(
         "conv": "channels.fec.convolutional:conv",
         "ldpc": "channels.fec.ldpc:ldpc",
         "packets": "channels.framing:Packets",
+        "unequal": "channels.fec.unequal:Unequal",
+        "trace": "channels.media.trace:Trace",
         "polar": "channels.fec.polar:polar",
     },
     "channel",
@@ -56,60 +59,6 @@ BATCH_BYTES = 64 * 2**20
 #: What a trial takes at most for each bit on the medium: 8 for a symbol sent (BPSK), 8 for the
 #: symbol received, 4 for an LLR, less than 1 for packed bits; what is left is for decoders.
 BYTES_PER_BIT = 24
-
-
-@dataclass(frozen=True)
-class Ledger:
-    """Where the bits of one transmission go. All counts are per trial.
-
-    Attributes
-    ----------
-    payload : int
-        Bits handed to the link.
-    parity, framing, padding : int
-        Bits that error correction, packet headers and checks, and filling up added.
-    sent_bits : int
-        Bits on the medium: the sum of the four above.
-    channel_uses : int
-        Complex symbols where there is a modulation (BPSK too spends one on a bit), bits otherwise.
-    code_rate : float
-        Nominal rate of all codes together, padding not counted.
-    bits_per_use : float
-        payload / channel_uses: what is really carried.
-    facts : dict
-        ``ebno_db`` (per information bit, after the nominal code rate), ``esno_db``, ``snr_db``,
-        ``ber`` (closed form where known, for zeros and ones equally likely; ``channel_ber``, that
-        of the bits on the medium, where there is a code or framing) and the like.
-    stages : tuple
-        One line per stage, in sending order.
-    """
-
-    payload: int
-    parity: int
-    framing: int
-    padding: int
-    sent_bits: int
-    channel_uses: int
-    code_rate: float
-    bits_per_use: float
-    facts: dict[str, float] = field(default_factory=dict)
-    stages: tuple[StageSizes, ...] = ()
-
-    @property
-    def ebno_effective_db(self) -> float | None:
-        """Energy per payload bit over N0 with everything counted, padding and framing too."""
-        if "esno_db" not in self.facts or self.payload == 0:
-            return None
-        return self.facts["esno_db"] - 10 * math.log10(self.payload / self.channel_uses)
-
-    def as_dict(self) -> dict:
-        """Plain values, for JSON."""
-        plain = asdict(self)
-        plain["stages"] = [
-            {"stage": line.stage, "in": line.n_in, **asdict(line.sizes)} for line in self.stages
-        ]
-        plain["ebno_effective_db"] = self.ebno_effective_db
-        return plain
 
 
 @dataclass(frozen=True)
@@ -128,6 +77,9 @@ class ReceivedBatch:
         Where asked for and where the chain gives them.
     erased : uint8 array, shape (trials, ceil(n_bits / 8)), or None
         Packed mask of bits known to be lost; None where the chain has no erasures.
+    weight : float
+        Probability of the condition under which the trials were drawn; 1 where there was none.
+        With `at_least_one` a mean over all noise is ``(1 - weight) * clean + weight * mean``.
     """
 
     n_bits: int
@@ -135,6 +87,7 @@ class ReceivedBatch:
     bit_errors: np.ndarray
     llr: np.ndarray | None = None
     erased: np.ndarray | None = None
+    weight: float = 1.0
 
 
 class Link:
@@ -144,6 +97,7 @@ class Link:
         self.chain, self.stages, self.wants = chain, tuple(stages), wants
         self.text = "|".join(CHANNELS.canonical(spec) for spec in chain)
         self._check_order()
+        self._check_ratio()
         rate = math.prod(stage.rate for stage in self.stages)
         per_symbol = max((stage.bits_per_symbol for stage in self.stages), default=0)
         names = [stage.constellation for stage in self.stages if stage.bits_per_symbol]
@@ -186,6 +140,11 @@ class Link:
                     f"{spec.name} comes after the medium {medium}; stages stand in sending "
                     "order, the medium last"
                 )
+            if stage.class_rates and stage is not self.stages[0]:
+                raise spec.error(
+                    f"{spec.name} knows bits by their place in the payload, which nothing may "
+                    "change before it: it comes first"
+                )
             if stage.takes != carried:
                 hint = (
                     "put a modulation before it (bpsk, qpsk, qam16, ...)"
@@ -202,11 +161,38 @@ class Link:
             media = "awgn(ebno_db=6)" if carried == "symbols" else "bsc(1e-3) or clean"
             raise last.error(f"the chain ends without a medium; put one after it, such as {media}")
 
-    def ledger(self, n_bits: int) -> Ledger:
-        """Account for a payload of `n_bits` bits without sending anything."""
-        lines, now = [], n_bits
+    def _check_ratio(self) -> None:
+        """Refuse an Eb/N0 where the code rate is the payload's affair."""
+        if len(set(self.stages[0].class_rates)) < 2:
+            return
+        for spec in self.chain:
+            for number, (name, _) in enumerate(spec.kwargs):
+                if name == "ebno_db":
+                    raise spec.error(
+                        f"ebno_db depends on the code rate, which {self.chain.stages[0].name} "
+                        "makes depend on the payload; give esno_db",
+                        len(spec.args) + number,
+                    )
+
+    def ledger(self, n_bits: int, classes: np.ndarray | None = None) -> Ledger:
+        """Account for a payload of `n_bits` bits without sending anything.
+
+        Parameters
+        ----------
+        n_bits : int
+        classes : uint8 array, shape (n_bits,), optional
+            Importance of each bit, for links that protect unequally. Without it all are of class 0.
+        """
+        lines, now, rate = [], n_bits, self.rate
+        by_class: tuple[ClassSizes, ...] = ()
         for stage, spec in zip(self.stages, self.chain, strict=True):
-            sizes = stage.sizes(now)
+            if stage.class_rates:
+                by_class = stage.class_sizes(count_classes(n_bits, classes))
+                sizes = together([part.sizes for part in by_class])
+                coded = sum(part.n_in / part.rate for part in by_class)
+                rate *= n_bits / coded / stage.rate if n_bits else 1.0
+            else:
+                sizes = stage.sizes(now)
             lines.append(StageSizes(str(spec), now, sizes))
             now = sizes.n_out
         parity = sum(line.sizes.parity for line in lines)
@@ -220,6 +206,8 @@ class Link:
         if (parity or framing) and "ber" in facts:
             # what a decoder, or the check of a packet, makes of it has no closed form
             facts["channel_ber"] = facts.pop("ber")
+        if by_class and "ebno_db" in facts:
+            facts["ebno_db"] += 10 * math.log10(self.rate / rate)
         sent = n_bits + parity + framing + padding
         uses = now if self.bits_per_symbol else sent
         return Ledger(
@@ -229,11 +217,25 @@ class Link:
             padding,
             sent,
             uses,
-            self.rate,
+            rate,
             n_bits / uses if uses else 0.0,
             facts,
             tuple(lines),
+            by_class,
         )
+
+    def hit_probability(self, n_bits: int, classes: np.ndarray | None = None) -> float | None:
+        """Probability that the medium hits a payload of `n_bits` bits; None where not known.
+
+        What isn't hit comes back as it was sent. Known for single media that hit bits (or packets)
+        independently, whatever codes and frames stand before them, and for BPSK and QPSK over
+        AWGN with hard decisions, where a hit is a wrong decision.
+        """
+        media = [i for i, stage in enumerate(self.stages) if stage.medium]
+        if len(media) > 1:
+            return None
+        line = self.ledger(n_bits, classes).stages[media[0]]
+        return self.stages[media[0]].hit_probability(line.n_in)
 
     def transmit(
         self,
@@ -241,6 +243,7 @@ class Link:
         trials: Iterable[int] = (0,),
         stream: NoiseStream | None = None,
         classes: np.ndarray | None = None,
+        at_least_one: bool = False,
     ) -> ReceivedBatch:
         """Send one payload through the link once for each trial.
 
@@ -253,9 +256,18 @@ class Link:
             Names the noise. Default: seed 0, this link, no item.
         classes : uint8 array, shape (n_bits,), optional
             Importance of each bit, for links that protect unequally.
+        at_least_one : bool
+            Draw the noise on condition that the medium hits at least one bit, for error rates so
+            small that most trials would be clean; see :meth:`hit_probability` and
+            :attr:`ReceivedBatch.weight`.
+
+        Raises
+        ------
+        SpecError
+            `at_least_one` for a link where that probability isn't known, or is 0.
         """
         trials = list(trials)
-        parts = self.batches(payload, trials, stream, classes)
+        parts = self.batches(payload, trials, stream, classes, at_least_one)
         first = next(parts, None)
         if first is not None and len(first.bits) == len(trials):
             return first
@@ -275,7 +287,8 @@ class Link:
                 erased = np.empty_like(bits) if erased is None else erased
                 erased[here] = part.erased
             at, part = here.stop, next(parts, None)
-        return ReceivedBatch(n_bits, bits, errors, llr, erased)
+        weight = 1.0 if first is None else first.weight
+        return ReceivedBatch(n_bits, bits, errors, llr, erased, weight)
 
     def batches(
         self,
@@ -283,6 +296,7 @@ class Link:
         trials: Iterable[int] = (0,),
         stream: NoiseStream | None = None,
         classes: np.ndarray | None = None,
+        at_least_one: bool = False,
     ) -> Iterator[ReceivedBatch]:
         """Like :meth:`transmit`, a few trials at a time.
 
@@ -291,10 +305,27 @@ class Link:
         """
         stream = stream or NoiseStream(0, self.text)
         trials = list(trials)
-        each = BYTES_PER_BIT * self.ledger(payload.n_bits).sent_bits
+        weight = self._condition(payload.n_bits, classes) if at_least_one else None
+        each = BYTES_PER_BIT * self.ledger(payload.n_bits, classes).sent_bits
         step = max(1, BATCH_BYTES // max(1, each))
         for start in range(0, len(trials), step):
-            yield self._transmit(payload, trials[start : start + step], stream, classes)
+            yield self._transmit(payload, trials[start : start + step], stream, classes, weight)
+
+    def _condition(self, n_bits: int, classes: np.ndarray | None) -> float:
+        """The weight of trials in which something is hit."""
+        chance = self.hit_probability(n_bits, classes)
+        spec = next(
+            spec for spec, stage in zip(self.chain, self.stages, strict=True) if stage.medium
+        )
+        if chance is None:
+            raise spec.error(
+                "the probability that something is hit is not known for this link, so its noise "
+                "can't be drawn on that condition; it is for bsc, bec, packet_erasure without "
+                "bursts, and bpsk or qpsk over awgn with hard decisions"
+            )
+        if chance == 0:
+            raise spec.error(f"{spec} can't hit a payload of {n_bits} bits: all trials are clean")
+        return chance
 
     def _transmit(
         self,
@@ -302,12 +333,14 @@ class Link:
         trials: list[int],
         stream: NoiseStream,
         classes: np.ndarray | None,
+        weight: float | None,
     ) -> ReceivedBatch:
         batch = Batch(payload.n_bits, bits=payload.data[None, :], classes=classes)
         states = []
         for number, stage in enumerate(self.stages):
             rngs = [stream.generator(trial, number) for trial in trials]
-            batch, state = stage.forward(batch, rngs)
+            send = stage.forward if weight is None or not stage.medium else stage.forward_hit
+            batch, state = send(batch, rngs)
             states.append(state)
         for stage, state in zip(reversed(self.stages), reversed(states), strict=True):
             batch = stage.backward(batch, state)
@@ -320,6 +353,7 @@ class Link:
             count_errors(payload.data[None, :], bits),
             batch.llr if "llr" in self.wants else None,
             batch.erased,
+            1.0 if weight is None else weight,
         )
 
     def __repr__(self) -> str:

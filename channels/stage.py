@@ -87,6 +87,30 @@ class Sizes:
     symbols: int = 0
 
 
+@dataclass(frozen=True)
+class ClassSizes:
+    """What protecting one class of importance cost, in links that protect unequally.
+
+    Attributes
+    ----------
+    importance : int
+        The class; in the last line, all from it on.
+    stage : str
+        What protects it.
+    n_in : int
+        Bits of the class.
+    sizes : Sizes
+    rate : float
+        Nominal code rate.
+    """
+
+    importance: int
+    stage: str
+    n_in: int
+    sizes: Sizes
+    rate: float
+
+
 class Stage:
     """Base class of everything in a chain.
 
@@ -116,6 +140,10 @@ class Stage:
     bits_per_symbol: int = 0
     #: name of a modulation in channels.theory, where it has one
     constellation: str | None = None
+    #: nominal rates by class, of a stage that treats bits by their importance; it comes first
+    class_rates: tuple[float, ...] = ()
+    #: SHA-256 of a file that the stage works from, which belongs to the identity of its results
+    checksum: str | None = None
     #: the spec this was built from, for messages; set by the link
     spec: Spec | None = None
 
@@ -137,6 +165,22 @@ class Stage:
     def facts(self) -> Mapping[str, float]:
         """Numbers for the ledger known after `configure`, such as ``esno_db``."""
         return {}
+
+    def class_sizes(self, counts: Sequence[int]) -> tuple[ClassSizes, ...]:
+        """Where `class_rates` are given: sizes by class, for numbers of bits of each class."""
+        raise NotImplementedError
+
+    def hit_probability(self, n_in: int) -> float | None:
+        """Of a medium: probability that it hits at least one of `n_in` bits (or symbols).
+
+        A medium that doesn't hit leaves everything as it was sent, for whoever comes after it.
+        None where the probability is not known, or what is not hit is not left as it was.
+        """
+        return None
+
+    def forward_hit(self, batch: Batch, rngs: Sequence[np.random.Generator]) -> tuple[Batch, Any]:
+        """Like `forward`, on condition that something is hit; where `hit_probability` is known."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
