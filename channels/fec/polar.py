@@ -31,7 +31,7 @@ class PolarCode(Code):
         Payload bits (A), 12 to 1706, and sent bits (E).
     list_size : int
         Paths of the decoder: 1 (successive cancellation), 2, 4, 8, 16 or 32.
-    crc : "uplink" or "none"
+    crc : "uplink" or None
         The CRC of uplink control information: 11 bits, or 6 bits and three parity-check bits for
         messages of 12 to 19 bits; messages of 1013 bits or more, and of 360 or more in at least
         1088, are sent in two parts with a CRC each. Or none, for comparisons: then the decoder
@@ -54,20 +54,20 @@ class PolarCode(Code):
         n: int,
         *,
         list_size: int = 8,
-        crc: Literal["uplink", "none"] = "uplink",
+        crc: Literal["uplink"] | None = "uplink",
         interleave: bool = True,
     ):
         if list_size not in LISTS:
             raise ValueError(f"list must be one of {', '.join(map(str, LISTS))}, got {list_size}")
-        if crc not in ("uplink", "none"):
+        if crc not in ("uplink", None):
             raise ValueError(f"crc must be uplink or none, got {crc!r}")
-        least = MIN_K if crc == "uplink" else 1
+        least = MIN_K if crc else 1
         if not least <= k <= MAX_K:
             raise ValueError(f"NR polar codes take {least} to {MAX_K} bits, got k={k}")
         self.k, self.n, self.list_size = k, n, list_size
         self.crc: CRC | None = None
         split = parity = light = 0
-        if crc == "uplink":
+        if crc:
             self.crc = CRCS["crc6" if k <= SHORT_K else "crc11"]
             split = (k >= 360 and n >= 1088) or k >= 1013
             if k <= SHORT_K:
@@ -123,7 +123,7 @@ def polar(
     k: int = 512,
     n: int | None = None,
     list: int = 8,
-    crc: Literal["uplink", "none"] = "uplink",
+    crc: Literal["uplink"] | None = "uplink",
     interleave: bool = True,
 ) -> CodeStage:
     """5G NR polar codes as a stage: ``polar(k=512, list=8)|qpsk|awgn(ebno_db=2)``.
