@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
 from channels.fec.binary import BinaryAlgebraicCode
@@ -9,6 +11,8 @@ from channels.fec.code import check_blocks
 from channels.fec.stage import CodeStage
 
 MAX_R = 12
+#: Codes of up to so many bits work from a table of all words.
+SMALL = 16
 
 
 class HammingCode(BinaryAlgebraicCode):
@@ -41,6 +45,11 @@ class HammingCode(BinaryAlgebraicCode):
 
     def encode(self, bits: np.ndarray) -> np.ndarray:
         bits = check_blocks(bits, self.k, "bits")
+        if self.n <= SMALL:
+            return self._coded[_number(bits)]
+        return self._encode(bits)
+
+    def _encode(self, bits: np.ndarray) -> np.ndarray:
         checks = (bits.astype(np.float32) @ self._checks[: self.k]).astype(np.int64) & 1
         coded = np.concatenate([bits, checks.astype(np.uint8)], axis=1)
         if self.extended:
@@ -49,6 +58,21 @@ class HammingCode(BinaryAlgebraicCode):
         return coded
 
     def correct(self, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if self.n <= SMALL:
+            corrected, ok = self._corrected
+            number = _number(words)
+            return corrected[number], ok[number]
+        return self._correct(words)
+
+    @cached_property
+    def _coded(self) -> np.ndarray:
+        return self._encode(_all_words(self.k))
+
+    @cached_property
+    def _corrected(self) -> tuple[np.ndarray, np.ndarray]:
+        return self._correct(_all_words(self.n))
+
+    def _correct(self, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         length = self.columns.size
         checks = (words[:, :length].astype(np.float32) @ self._checks).astype(np.int64) & 1
         syndromes = checks @ (1 << np.arange(self.r))
@@ -65,6 +89,19 @@ class HammingCode(BinaryAlgebraicCode):
             even = np.bitwise_xor.reduce(corrected[:, :-1], axis=1)
             corrected[ok, -1] = even[ok]
         return corrected, ok
+
+
+def _number(words: np.ndarray) -> np.ndarray:
+    """Words of up to 16 bits as numbers, the first bit the most significant; (blocks,)."""
+    number = words[:, 0].astype(np.uint16)
+    for column in words.T[1:]:
+        number <<= 1
+        number |= column
+    return number
+
+
+def _all_words(n: int) -> np.ndarray:
+    return (np.arange(1 << n)[:, None] >> np.arange(n)[::-1] & 1).astype(np.uint8)
 
 
 def hamming(r: int = 3, extended: bool = False) -> CodeStage:

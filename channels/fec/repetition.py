@@ -28,7 +28,7 @@ class RepetitionCode(Code):
         self.k, self.n = 1, n
 
     def encode(self, bits: np.ndarray) -> np.ndarray:
-        return np.repeat(check_blocks(bits, 1, "bits"), self.n, axis=1)
+        return np.repeat(check_blocks(bits, 1, "bits")[:, 0], self.n).reshape(-1, self.n)
 
     def combine(self, received: np.ndarray, erased: np.ndarray | None = None) -> np.ndarray:
         """Sum of the LLRs of each bit, or 0s less 1s of hard bits; float32, shape (blocks,).
@@ -41,9 +41,11 @@ class RepetitionCode(Code):
             if erased is not None:
                 votes[erased] = 0
         else:
-            votes = np.nan_to_num(received, nan=0.0, posinf=np.inf, neginf=-np.inf)
+            votes = np.where(np.isnan(received), np.float32(0), received)
+        total = votes[:, 0].copy()
         with np.errstate(invalid="ignore"):
-            total = votes.sum(axis=1, dtype=np.float32)
+            for column in votes.T[1:]:
+                total += column
         return np.where(np.isnan(total), np.float32(0), total)
 
     def decode(self, received: np.ndarray, erased: np.ndarray | None = None) -> DecodedBlocks:

@@ -7,11 +7,13 @@ averages over the fading.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
 
+from channels.gaussian import NormalSource
+from channels.media.awgn import CHUNK
 from channels.stage import Batch, Stage
 
 #: Gains whose power lies below this are taken as this small where the receiver divides by them.
@@ -63,20 +65,24 @@ class Fading(Stage):
         faded = np.empty((len(rngs), n_symbols), np.complex64)
         symbols = np.broadcast_to(batch.symbols, faded.shape)
         for row, target, estimate, rng in zip(symbols, faded, known, rngs, strict=True):
-            gains = self._draw(rng, estimate)
-            np.multiply(row, _spread(gains, length, n_symbols), out=target)
+            normal = NormalSource(rng, (2 if self.error == 0 else 4) * n_blocks)
+            for blocks, part in _chunks(n_blocks, length):
+                gains = self._draw(normal, estimate[blocks])
+                np.multiply(row[part], _spread(gains, length, row[part].size), out=target[part])
         return batch.with_(symbols=faded), (known, length)
 
-    def _draw(self, rng: np.random.Generator, known: np.ndarray) -> np.ndarray:
-        """Gains of one trial; what the receiver believes them to be is written to `known`.
+    def _draw(self, normal: NormalSource, known: np.ndarray) -> np.ndarray:
+        """Next gains of a trial; what the receiver believes them to be is written to `known`.
 
         The part that the receiver knows and the one that it doesn't are drawn in turn, so that the
         gain of a symbol doesn't depend on how many follow.
         """
         parts = 1 if self.error == 0 else 2
-        drawn = rng.standard_normal((known.size, 2 * parts), np.float32).view(np.complex64)
-        scale = math.sqrt((self.diffuse - self.error) / 2)
-        known[:] = np.float32(scale) * drawn[:, 0] + np.float32(self.constant)
+        drawn = np.empty((known.size, parts), np.complex64)
+        normal.fill(drawn.view(np.float32).reshape(-1))
+        np.multiply(drawn[:, 0], np.float32(math.sqrt((self.diffuse - self.error) / 2)), out=known)
+        if self.constant:
+            known += np.float32(self.constant)
         if parts == 1:
             return known
         return known + np.float32(math.sqrt(self.error / 2)) * drawn[:, 1]
@@ -84,17 +90,35 @@ class Fading(Stage):
     def backward(self, batch: Batch, state: Any) -> Batch:
         assert batch.symbols is not None
         known, length = state
-        n_symbols = batch.symbols.shape[1]
-        power = np.maximum(known.real**2 + known.imag**2, FAINTEST)
-        symbols = batch.symbols * _spread(np.conj(known) / power, length, n_symbols)
-        noise = (batch.noise + np.float32(self.error)) * _spread(1 / power, length, n_symbols)
-        gain = np.ascontiguousarray(_spread(known, length, n_symbols))
-        return batch.with_(symbols=symbols, noise=noise.astype(np.float32), gain=gain)
+        shape = batch.symbols.shape
+        symbols, noise = np.empty(shape, np.complex64), np.empty(shape, np.float32)
+        told = np.broadcast_to(np.asarray(batch.noise, np.float32), shape)
+        gain = known if length == 1 else np.empty(shape, np.complex64)
+        for trial in range(shape[0]):
+            for blocks, part in _chunks(known.shape[1], length):
+                g = known[trial, blocks]
+                power = np.maximum(g.real**2 + g.imag**2, FAINTEST)
+                size = symbols[trial, part].size
+                inverse = _spread(np.conj(g) / power, length, size)
+                np.multiply(batch.symbols[trial, part], inverse, out=symbols[trial, part])
+                noise[trial, part] = told[trial, part] + np.float32(self.error)
+                noise[trial, part] /= _spread(power, length, size)
+                if length > 1:
+                    gain[trial, part] = _spread(g, length, size)
+        return batch.with_(symbols=symbols, noise=noise, gain=gain)
+
+
+def _chunks(n_blocks: int, length: int) -> Iterator[tuple[slice, slice]]:
+    """Blocks, and their symbols, in pieces that stay in the cache."""
+    step = max(1, CHUNK // max(1, length))
+    for first in range(0, n_blocks, step):
+        last = min(first + step, n_blocks)
+        yield slice(first, last), slice(first * length, last * length)
 
 
 def _spread(values: np.ndarray, length: int, n_symbols: int) -> np.ndarray:
-    """One value a block to one value a symbol, along the last axis."""
-    return values if length == 1 else np.repeat(values, length, axis=-1)[..., :n_symbols]
+    """One value a block to one value a symbol; the last block may be cut short."""
+    return values if length == 1 else np.repeat(values, length)[:n_symbols]
 
 
 class Rayleigh(Fading):

@@ -61,12 +61,13 @@ class Phase(Stage):
         steady = np.deg2rad(self.offset_deg) + 2 * np.pi * (self.frequency * since % 1.0)
         turned = np.empty((len(rngs), n_symbols), np.complex64)
         symbols = np.broadcast_to(batch.symbols, turned.shape)
+        turn = np.exp(1j * steady).astype(np.complex64)
         for row, target, rng in zip(symbols, turned, rngs, strict=True):
-            phase = steady
+            np.multiply(row, turn, out=target)
             if self.linewidth:
                 steps = rng.standard_normal(n_symbols) * math.sqrt(2 * np.pi * self.linewidth)
                 steps[::length] = 0
                 walk = np.cumsum(steps)
-                phase = steady + walk - np.repeat(walk[::length], length)[:n_symbols]
-            np.multiply(row, np.exp(1j * phase).astype(np.complex64), out=target)
+                walk -= np.repeat(walk[::length], length)[:n_symbols]
+                target *= np.exp(1j * walk.astype(np.float32))
         return batch.with_(symbols=turned), None
