@@ -96,8 +96,8 @@ def required_ebno_db(k: int, n: int, error_rate: float = 1e-2, inputs: Inputs = 
         margin = n * capacity - k + 0.5 * math.log2(n)
         return -margin / math.sqrt(n * max(dispersion, 1e-300)) - target
 
-    esno_db = brentq(excess, -30, 60)
-    return float(esno_db - 10 * math.log10(2 * k / n))
+    esno_db = float(brentq(excess, -30, 60))  # type: ignore[arg-type]
+    return esno_db - 10 * math.log10(2 * k / n)
 
 
 def shannon_ebno_db(bits_per_complex_use: float) -> float:
