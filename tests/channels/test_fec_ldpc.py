@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from channels.bits import PackedBits
+from channels.conformance import parametrize_channel_checks
 from channels.fec import ldpc_kernels
 from channels.fec.crc import CRCS
 from channels.fec.ldpc import TransportBlock, ldpc, ldpc_code
@@ -466,6 +467,17 @@ def test_as_a_stage_of_a_link(spec):
         ledger = link.ledger(n_bits)
         added = ledger.parity + ledger.framing + ledger.padding
         assert ledger.sent_bits == n_bits + added
+
+
+@parametrize_channel_checks(
+    [
+        "ldpc(k=100,rate=1/2)|qpsk|awgn(ebno_db=2)",
+        "ldpc(rate=3/4,k=none)|qam64|awgn(ebno_db=9)",
+        "ldpc(rate=1/3,decoder=min_sum,crc=true)|bsc(0.1)",
+    ]
+)
+def test_conformance(check, spec):
+    check(spec)
 
 
 def test_the_modulation_sets_the_interleaver():

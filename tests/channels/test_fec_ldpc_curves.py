@@ -96,5 +96,5 @@ def test_long_blocks_with_many_frames(decoder):
     reference = curve("LDPC (12288,6144) BPHL-SPA")
     code = LDPCBlock(6144, 12288, iterations=10, decoder=decoder)
     for point in reference["points"]:
-        blocks = 300 if decoder == "sum_product" else 10_000
+        blocks = 120 if decoder == "sum_product" else 6000
         within(code, point, blocks, 0.05 if decoder == "sum_product" else 0.07, 0.05)

@@ -10,6 +10,7 @@ import pytest
 from scipy.stats import fisher_exact
 
 from channels.bits import PackedBits
+from channels.conformance import parametrize_channel_checks
 from channels.fec.crc import CRCS
 from channels.fec.polar import PolarCode, polar
 from channels.fec.polar_construction import construct, mother_length, sequence, tree_nodes
@@ -355,6 +356,13 @@ def test_as_a_stage_of_a_link(spec):
     for n_bits in (0, 1, 7, 999, 5001):
         sent = PackedBits.from_bits(np.random.default_rng(n_bits).integers(0, 2, n_bits, np.uint8))
         assert link.transmit(sent, range(3)).bit_errors.tolist() == [0, 0, 0], n_bits
+
+
+@parametrize_channel_checks(
+    ["polar(k=100,list=4)|qpsk|awgn(ebno_db=2)", "polar(k=30,rate=1/3,list=2)|bsc(0.1)"]
+)
+def test_conformance(check, spec):
+    check(spec)
 
 
 @pytest.mark.parametrize(
