@@ -150,8 +150,11 @@ class Run:
         from gencomm.sweep.ending import readable_resilience
 
         found = self.status()
-        head = f"<p>{found['name']}: {found['cells']} of {found['planned']} cells</p>"
-        return head + readable_resilience(self).to_html(index=False)
+        head = f"<p>{found['name']}: {found['cells']} of {found['planned']} cells"
+        try:
+            return f"{head}</p>{readable_resilience(self).to_html(index=False)}"
+        except ValueError as error:  # too little to say yet, or no axis of noise
+            return f"{head}; no resilience table: {error}</p>"
 
 
 def sweep(

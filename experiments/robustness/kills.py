@@ -21,10 +21,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from gencomm.sweep.store import STORE_NAME, Store
+from gencomm.sweep.store import Store, StoreError
 
 HERE = Path(__file__).resolve().parent
-#: Real codecs on small photographs: some 100 cells a second or two apart from a kill's view.
+#: Real codecs on small photographs: enough cells that a hundred kills find it still running.
 CONFIG = {
     "name": "kills",
     "seed": 1,
@@ -47,14 +47,39 @@ def start(folder: Path) -> subprocess.Popen:
 
 
 def contents(folder: Path) -> dict[str, tuple]:
-    """Everything but times, by cell."""
-    if not (folder / STORE_NAME).exists():
+    """Everything but times, by cell; empty where the store is not laid out yet."""
+    try:
+        with Store(folder) as store:
+            return {
+                cell.hash: (cell, store.rows(cell.hash), store.artefacts(cell.hash))
+                for cell in store.cells()
+            }
+    except StoreError:  # were it damaged later on, its cells would count as lost
         return {}
-    with Store(folder) as store:
-        return {
-            cell.hash: (cell, store.rows(cell.hash), store.artefacts(cell.hash))
-            for cell in store.cells()
-        }
+
+
+def wait(
+    process: subprocess.Popen, folder: Path, held: int, rng: random.Random, reach: float
+) -> float:
+    """Let a random time pass: every fourth time from the start, in which the sweep is setting up;
+    else from the moment when it has finished a cell more than it was started with."""
+    began = time.monotonic()
+    if rng.random() < 0.25:
+        time.sleep(rng.uniform(0.0, 3.0))
+    else:
+        while process.poll() is None and count(folder) <= held:
+            time.sleep(0.05)
+        time.sleep(rng.uniform(0.0, reach))
+    return time.monotonic() - began
+
+
+def count(folder: Path) -> int:
+    """Finished cells."""
+    try:
+        with Store(folder) as store:
+            return len(store.finished())
+    except StoreError:
+        return 0
 
 
 def below(pid: int) -> list[int]:
@@ -121,11 +146,9 @@ def kill_often(
     """Kill and look, again and again; begins anew in the folder only when it is complete."""
     lines: list[dict] = []
     held: dict[str, tuple] = {}
-    process, pause = start(folder), 0.0
+    process = start(folder)
     while len(lines) < kills:
-        # starting takes a few seconds, in which kills are as welcome as later
-        pause = rng.uniform(0.0, 4.0 + 3 * seconds / kills)
-        time.sleep(pause)
+        pause = wait(process, folder, len(held), rng, 2 * seconds / kills)
         if process.poll() is not None:
             raise SystemExit(
                 f"the sweep ended after {len(lines)} kills with exit code {process.returncode}: "

@@ -114,7 +114,7 @@ def read_items(
     total = min(len(resolved.source), resolved.config.items or len(resolved.source))
     found = []
     for index in range(total):
-        item = resolved.source[index]
+        item = resolved.source.read(index)
         problems = [
             Problem(f"codecs[{i}]", f"{codec.spec} takes {codec.modality}, not {item.modality}")
             for i, codec in enumerate(resolved.codecs)

@@ -61,7 +61,7 @@ def from_pydantic(error: ValidationError, model: type[BaseModel]) -> list[Proble
         elif line["type"] == "missing":
             message = "is missing, and needed"
         elif line["type"] == "value_error":
-            message = str(line["ctx"]["error"])
+            message = str(line.get("ctx", {}).get("error", line["msg"]))
         else:
             message = line["msg"].replace("Input should", "should")
             message = f"{message[0].lower()}{message[1:]}, got {_short(line['input'])}"

@@ -144,8 +144,9 @@ def _spread(frame: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
             # few distinct texts for many rows: parse each once
             known = {text: json.loads(text) for text in frame[column].unique()}
             keys = dict.fromkeys(key for value in known.values() for key in value)
+            texts = frame[column]
             parts += [
-                frame[column].map({t: v.get(key) for t, v in known.items()}).rename(key)
+                pd.Series([known[text].get(key) for text in texts], texts.index, name=key)
                 for key in keys
             ]
         else:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -85,7 +86,7 @@ class Bench:
         self._codecs: dict[str, CodecProcess] = {}
         self._links: dict[tuple[str, frozenset[str]], Link] = {}
         self._item: Item | None = None
-        self._reference = None
+        self._reference: Any = None
         self._concealed: dict[str, tuple[float, ...]] = {}
 
     def run(self, group: Group) -> Iterator[CellRecord]:
@@ -111,9 +112,10 @@ class Bench:
         self._codecs.clear()
 
     def _take_item(self, group: Group) -> Item:
-        if self._item is None or self._item.hash != group.item.hash:
+        item = self._item
+        if item is None or item.hash != group.item.hash:
             with self.watch.watch("source"):
-                item = self._setup.source[group.item.index]
+                item = self._setup.source.read(group.item.index)
             if item.hash != group.item.hash:
                 raise RuntimeError(
                     f"item {group.item.id} is not what it was when the sweep was planned; "
@@ -122,7 +124,7 @@ class Bench:
             with self.watch.watch("metric"):
                 self._reference = self._panel.prepare(item.value)
             self._item, self._concealed = item, {}
-        return self._item
+        return item
 
     def _codec(self, spec: str) -> CodecProcess:
         if spec not in self._codecs:

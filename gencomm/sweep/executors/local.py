@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
@@ -105,7 +105,7 @@ class LocalExecutor:
         #: CPU seconds of the workers that belong to no cell, by stage
         self.spent: Counter[str] = Counter()
 
-    def run(self, groups: Iterable[Group]) -> Iterator[CellRecord | LostCell]:
+    def run(self, groups: Iterable[Group]) -> Generator[CellRecord | LostCell]:
         """Finished cells as they come. Closing the iterator ends the workers."""
         pending = deque(groups)
         try:
