@@ -332,23 +332,20 @@ def measured(spec: str, blocks: int, k: int) -> float:
 
 @pytest.mark.parametrize(
     ("rate", "ebno_db"),
-    [("1/2", 3.8), ("2/3", 4.3), ("3/4", 4.9), ("5/6", 5.5), ("7/8", 6.0)],
+    [("1/2", 3.4), ("2/3", 3.8), ("3/4", 4.4), ("5/6", 5.1), ("7/8", 5.7)],
 )
 def test_error_rate_meets_the_union_bound(rate, ebno_db):
-    """Near 2e-5 the bound exceeds the truth by some tens of per cent; the counts scatter by 30."""
-    ber = measured(
-        f"conv(rate={rate},k=2400,ending=tailbiting)|qpsk|awgn(ebno_db={ebno_db})", 2000, 2400
-    )
-    upper = union_bound(Fraction(rate), ebno_db)
-    assert upper < 2e-4
-    assert union_bound(Fraction(rate), ebno_db + 0.25) < ber < 1.3 * upper
+    """Near 1e-4 the bound lies up to 0.15 dB above the truth (less for its terms left out)."""
+    code = f"conv(rate={rate},k=2400,ending=tailbiting)"
+    ber = measured(f"{code}|qpsk|awgn(ebno_db={ebno_db})", 2000, 2400)
+    rate = Fraction(rate)
+    assert union_bound(rate, ebno_db + 0.3) < ber < 1.5 * union_bound(rate, ebno_db)
 
 
 def test_hard_decisions_meet_their_bound():
-    ber = measured(
-        "conv(rate=1/2,k=2400,ending=tailbiting,decision=hard)|qpsk|awgn(ebno_db=5.9)", 2000, 2400
-    )
-    assert union_bound(HALF, 6.2, "hard") < ber < 1.3 * union_bound(HALF, 5.9, "hard")
+    code = "conv(rate=1/2,k=2400,ending=tailbiting,decision=hard)"
+    ber = measured(f"{code}|qpsk|awgn(ebno_db=5.6)", 2000, 2400)
+    assert union_bound(HALF, 6.0, "hard") < ber < union_bound(HALF, 5.6, "hard")
 
 
 @pytest.mark.slow
