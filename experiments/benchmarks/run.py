@@ -20,12 +20,13 @@ for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ[variable] = "1"  # before numpy and torch are imported: one core for everybody
 
 import channel_speed  # noqa: E402
+import fec_speed  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
 HERE = Path(__file__).parent
 PACKAGES = ("numpy", "numba", "scipy", "commpy", "sionna-no-rt", "sionna", "torch")
-SECTIONS = (channel_speed,)
+SECTIONS = (channel_speed, fec_speed)
 
 
 def machine() -> dict:
