@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from channels.conditional import force_errors, hit_probability
 from channels.gaussian import NormalSource
 from channels.stage import Batch, Context, Stage
 from channels.theory import ber_awgn
@@ -41,6 +42,7 @@ class AWGN(Stage):
                 raise ValueError(f"{name} must lie in -100..200 dB, got {value!r}")
         self.ebno_db, self.esno_db = ebno_db, esno_db
         self._constellation: str | None = None
+        self._bits_per_symbol, self._soft = 0, False
 
     def configure(self, context: Context) -> None:
         per_symbol_db = 10 * math.log10(context.rate * context.bits_per_symbol)
@@ -50,6 +52,7 @@ class AWGN(Stage):
         else:
             self.ebno_db = self.esno_db - per_symbol_db
         self._constellation = context.constellation
+        self._bits_per_symbol, self._soft = context.bits_per_symbol, context.soft
 
     @property
     def n0(self) -> float:
@@ -63,6 +66,24 @@ class AWGN(Stage):
         received = np.empty(symbols.shape, np.complex64)
         add_noise(symbols, math.sqrt(self.n0 / 2), rngs, received)
         return batch.with_(symbols=received, noise=batch.noise + self.n0), None
+
+    def hit_probability(self, n_in):
+        # bits of larger constellations are neither alike nor independent, and who reads LLRs
+        # is touched by noise that leads to no wrong decision
+        if self._soft or self._constellation not in ("bpsk", "qpsk"):
+            return None
+        assert self.esno_db is not None, "configure comes first"
+        p = float(ber_awgn(self._constellation, self.esno_db))
+        return hit_probability(p, n_in * self._bits_per_symbol)
+
+    def forward_hit(self, batch: Batch, rngs: Sequence[np.random.Generator]) -> tuple[Batch, Any]:
+        sent, state = self.forward(batch, rngs)
+        assert batch.symbols is not None
+        assert sent.symbols is not None
+        symbols = np.broadcast_to(batch.symbols, sent.symbols.shape)
+        sigma = math.sqrt(self.n0 / 2)
+        force_errors(symbols, sent.symbols, self._bits_per_symbol, sigma, rngs)
+        return sent, state
 
     def facts(self):
         assert self.esno_db is not None, "configure comes first"

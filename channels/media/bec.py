@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from channels.conditional import hit_position_blocks, hit_probability
 from channels.media.binary import BinaryMedium, check_range
 from channels.media.gaps import flip_bits, position_blocks
 
@@ -26,6 +27,13 @@ class BEC(BinaryMedium):
     def damage(self, row, erased, n_bits, rng):
         for positions in position_blocks(rng, self.p, n_bits):
             flip_bits(erased, positions)
+
+    def damage_hit(self, row, erased, n_bits, rng):
+        for positions in hit_position_blocks(rng, self.p, n_bits):
+            flip_bits(erased, positions)
+
+    def hit_probability(self, n_in):
+        return hit_probability(self.p, n_in)
 
     def facts(self):
         # a lost bit that was 1 is an error: half of them, where both values are equally likely

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,13 +51,27 @@ class BinaryMedium(Stage):
         """
         raise NotImplementedError
 
+    def damage_hit(
+        self, row: np.ndarray, erased: np.ndarray, n_bits: int, rng: np.random.Generator
+    ) -> None:
+        """Like `damage`, given that something is hit; where `hit_probability` is known."""
+        raise NotImplementedError
+
     def forward(self, batch: Batch, rngs: Sequence[np.random.Generator]) -> tuple[Batch, Any]:
+        return self._send(batch, rngs, self.damage)
+
+    def forward_hit(self, batch: Batch, rngs: Sequence[np.random.Generator]) -> tuple[Batch, Any]:
+        return self._send(batch, rngs, self.damage_hit)
+
+    def _send(
+        self, batch: Batch, rngs: Sequence[np.random.Generator], damage: Callable[..., None]
+    ) -> tuple[Batch, Any]:
         assert batch.bits is not None
         bits = np.empty((len(rngs), batch.bits.shape[1]), np.uint8)
         np.copyto(bits, batch.bits)
         lost = np.zeros_like(bits) if self.erases else bits
         for row, mask, rng in zip(bits, lost, rngs, strict=True):
-            self.damage(row, mask, batch.n_bits, rng)
+            damage(row, mask, batch.n_bits, rng)
         before = batch.crossover
         crossover = before + self.crossover - 2 * before * self.crossover
         erased = batch.erased

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from channels.conditional import hit_position_blocks, hit_probability
 from channels.media.binary import BinaryMedium, check_range
 from channels.media.gaps import flip_bits, position_blocks
 
@@ -23,6 +24,13 @@ class BSC(BinaryMedium):
     def damage(self, row, erased, n_bits, rng):
         for positions in position_blocks(rng, self.crossover, n_bits):
             flip_bits(row, positions)
+
+    def damage_hit(self, row, erased, n_bits, rng):
+        for positions in hit_position_blocks(rng, self.crossover, n_bits):
+            flip_bits(row, positions)
+
+    def hit_probability(self, n_in):
+        return hit_probability(self.crossover, n_in)
 
     def facts(self):
         return {"ber": self.crossover}

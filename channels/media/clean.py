@@ -11,5 +11,8 @@ class Clean(BinaryMedium):
     def damage(self, row, erased, n_bits, rng):
         pass
 
+    def hit_probability(self, n_in):
+        return 0.0
+
     def facts(self):
         return {"ber": 0.0}

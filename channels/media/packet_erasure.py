@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from channels.bits import clear_spare_bits
+from channels.conditional import hit_position_blocks, hit_probability
 from channels.media.binary import BinaryMedium, check_range
 from channels.media.gaps import position_blocks, sojourns
 
@@ -39,11 +40,22 @@ class PacketErasure(BinaryMedium):
             check_burst(burst, p, "p")
 
     def damage(self, row, erased, n_bits, rng):
+        self._lose(row, erased, n_bits, rng, position_blocks)
+
+    def damage_hit(self, row, erased, n_bits, rng):
+        self._lose(row, erased, n_bits, rng, hit_position_blocks)
+
+    def hit_probability(self, n_in):
+        if self.burst is not None:
+            return None
+        return hit_probability(self.p, -(-n_in // (8 * self.packet)))
+
+    def _lose(self, row, erased, n_bits, rng, draw):
         packet = min(self.packet, max(1, row.size))
         packets = -(-row.size // packet)
         lost = np.zeros(packets + 1, np.int8)
         if self.burst is None or self.p in (0, 1):
-            for positions in position_blocks(rng, self.p, packets):
+            for positions in draw(rng, self.p, packets):
                 lost[positions] = 1
         else:
             starts, ends = sojourns(rng, self.p, self.burst, packets)
