@@ -113,3 +113,19 @@ class Tables:
         if half.min() < 1 or escape < 1:
             raise ValueError(f"table {index} is damaged")
         return np.concatenate([half[:0:-1], half, [escape]])
+
+    def bits(self, symbols: np.ndarray, indices: np.ndarray) -> float:
+        """What symbols cost with the tables given, escapes included, in bits.
+
+        Parameters
+        ----------
+        symbols : int (n,)
+        indices : int (n,)
+        """
+        magnitude, reach = np.abs(symbols), self.reach[indices].astype(np.int64)
+        outside = magnitude > reach
+        inside = ~outside
+        places = self._starts[indices[inside]] + magnitude[inside]
+        cost = -np.log2(self.frequencies[places] / TOTAL).sum()
+        escapes = [self.row(index)[-1] for index in indices[outside]]
+        return float(cost + (np.log2(2 * LARGEST + 2) - np.log2(np.divide(escapes, TOTAL))).sum())

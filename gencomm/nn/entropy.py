@@ -33,54 +33,57 @@ class _MixtureBits(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, z: Tensor, scale: Tensor, weight: Tensor) -> Tensor:  # type: ignore[override]
-        """z (batch, c, n), scale (batch, c, k), weight (c, k) -> bits (batch,)."""
+    def forward(  # type: ignore[override]
+        ctx: Any, z: Tensor, scale: Tensor, sigma: Tensor, weight: Tensor
+    ) -> Tensor:
+        """z and scale (batch, c, n), sigma and weight (c, k) -> bits (batch,)."""
         batch, channels, n = z.shape
-        step = max(1, CHUNK // (n * scale.shape[-1])) if z.device.type == "cpu" else channels
+        step = max(1, CHUNK // (n * sigma.shape[-1])) if z.device.type == "cpu" else channels
         bits = z.new_zeros(batch)
-        dz, dscale = torch.empty_like(z), torch.empty_like(scale)
-        dweight = torch.empty_like(scale)
+        dz, dscale = torch.empty_like(z), torch.empty_like(z)
+        dsigma, dweight = z.new_empty(batch, *sigma.shape), z.new_empty(batch, *sigma.shape)
         for b in range(batch):
             for c in range(0, channels, step):
                 part = slice(c, c + step)
-                bits[b] += _mixture_piece(
-                    z[b, part],
-                    scale[b, part, :, None],
-                    weight[part, None, :],
-                    dz[b, part],
-                    dscale[b, part],
-                    dweight[b, part],
-                )
-        ctx.save_for_backward(dz, dscale, dweight)
+                inputs = (z[b, part], scale[b, part], sigma[part], weight[part])
+                bits[b], derivatives = _mixture_piece(*inputs, bits[b])
+                outs = (dz[b, part], dscale[b, part], dsigma[b, part], dweight[b, part])
+                for out, value in zip(outs, derivatives, strict=True):
+                    out.copy_(value)
+        ctx.save_for_backward(dz, dscale, dsigma, dweight)
         return bits
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]
-        dz, dscale, dweight = ctx.saved_tensors
+    def backward(  # type: ignore[override]
+        ctx: Any, grad: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        dz, dscale, dsigma, dweight = ctx.saved_tensors
         by_picture = grad[:, None, None]
-        return dz * by_picture, dscale * by_picture, torch.einsum("b,bck->ck", grad, dweight)
+        summed = (torch.einsum("b,bck->ck", grad, d) for d in (dsigma, dweight))
+        return dz * by_picture, dscale * by_picture, *summed
 
 
 def _mixture_piece(
-    z: Tensor, scale: Tensor, weight: Tensor, dz: Tensor, dscale: Tensor, dweight: Tensor
-) -> Tensor:
-    """Bits of z (c, n) under scale (c, k, 1), weight (c, 1, k); fills in the derivatives."""
-    unit = math.sqrt(0.5) / scale
+    z: Tensor, scale: Tensor, sigma: Tensor, weight: Tensor, so_far: Tensor
+) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor, Tensor]]:
+    """Bits so far and of z (c, n) under scale (c, n), sigma (c, k), weight (c, k); derivatives."""
+    unit = math.sqrt(0.5) / (sigma[:, :, None] * scale[:, None])
     # By symmetry both edges lie on the positive side, where erfc keeps its digits far out.
     distance = z.abs()[:, None]
-    near, far = distance - 0.5, distance + 0.5
-    low, high = near * unit, far * unit
+    low, high = (distance - 0.5) * unit, (distance + 0.5) * unit
     mass = torch.erfc(low) - torch.erfc(high)
-    probability = 0.5 * torch.bmm(weight, mass).clamp_min_(2 * LEAST_PROBABILITY)
+    probability = 0.5 * torch.bmm(weight[:, None], mass).clamp_min_(2 * LEAST_PROBABILITY)
     # d bits / d probability; then through erfc, whose derivative is -2 / sqrt(pi) exp(-x^2).
     outer = -1 / (math.log(2) * probability)
-    low, high = low.square_().neg_().exp_(), high.square_().neg_().exp_()
     slope = -outer / math.sqrt(math.pi)
-    torch.mul((slope * torch.bmm(weight * unit.mT, low - high))[:, 0], z.sign(), out=dz)
-    dunit = torch.bmm(low, (slope * near).mT) - torch.bmm(high, (slope * far).mT)
-    torch.mul((dunit * weight.mT)[..., 0], -unit[..., 0] / scale[..., 0], out=dscale)
-    torch.mul(torch.bmm(mass, outer.mT)[..., 0], 0.5, out=dweight)
-    return -probability.log2().sum()
+    near, far = low.square().neg_().exp_(), high.square().neg_().exp_()
+    dz = (slope * torch.bmm(weight[:, None], unit * (near - far)))[:, 0] * z.sign()
+    # d / d log unit, which is minus d / d log scale and d / d log sigma
+    spread = (near.mul_(low).sub_(far.mul_(high))).mul_(slope)
+    dscale = -torch.bmm(weight[:, None], spread)[:, 0] / scale
+    dsigma = -weight * spread.sum(2) / sigma
+    dweight = 0.5 * torch.bmm(mass, outer.mT)[..., 0]
+    return so_far - probability.log2().sum(), (dz, dscale, dsigma, dweight)
 
 
 class GaussianScaleMixture(nn.Module):
@@ -118,15 +121,15 @@ class GaussianScaleMixture(nn.Module):
         self.log_scale.copy_(deviation.clamp_min(1e-3).log()[:, None] + spread)
         self.logit.zero_()
 
-    def bits(self, z: Tensor, gain: Tensor, first: int = 0) -> Tensor:
+    def bits(self, z: Tensor, scale: Tensor, first: int = 0) -> Tensor:
         """Information content of scaled latents, in bits.
 
         Parameters
         ----------
         z : float32 (batch, c, height, width)
             Latents times their gain, rounded or with uniform noise.
-        gain : float32 (batch, c)
-            The gain that they were scaled by.
+        scale : float32 (batch, c, height, width), or (batch, c, 1, 1)
+            What the mixture is scaled by at each place.
         first : int
             Channel of the mixture that z's channel 0 belongs to.
 
@@ -136,8 +139,12 @@ class GaussianScaleMixture(nn.Module):
             Sum over channels and positions.
         """
         part = slice(first, first + z.shape[1])
-        scale = self.log_scale[part].exp() * gain[:, :, None]
-        return _MixtureBits.apply(z.flatten(2), scale, self.logit[part].softmax(-1))
+        return _MixtureBits.apply(
+            z.flatten(2),
+            scale.expand(z.shape).flatten(2),
+            self.log_scale[part].exp(),
+            self.logit[part].softmax(-1),
+        )
 
     @torch.no_grad()
     def probabilities(self, gain: Tensor) -> list[Tensor]:

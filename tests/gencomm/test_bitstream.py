@@ -75,67 +75,92 @@ def test_a_damaged_table_is_refused():
 
 
 @pytest.fixture(scope="module")
-def coder():
+def models():
     pytest.importorskip("constriction")
-    from gencomm.bitstream.range_coding import RunCoder
+    from gencomm.bitstream.range_coding import Models
 
-    scales = np.geomspace(0.05, 60, 40)
-    return scales, RunCoder(Tables.build(laplace(scales)), range(40), checks=(8, 16, 24, 32))
+    return Models(Tables.build(laplace(SCALES)))
 
 
-def drawn(scales, n, seed=0):
+SCALES = np.geomspace(0.05, 60, 40)
+
+
+def drawn(n, seed=0):
+    """Symbols of 40 Laplacians, and the table of each, in random order."""
     rng = np.random.default_rng(seed)
-    return [np.rint(rng.laplace(0, b, n)).astype(np.int64) for b in scales]
+    indices = rng.integers(0, 40, n)
+    return np.rint(rng.laplace(0, SCALES[indices])).astype(np.int64), indices
 
 
-def test_runs_come_back(coder):
-    scales, coder = coder
-    runs = drawn(scales, 300)
-    runs[0][5], runs[20][7], runs[39][0] = 400, -99999, LARGEST  # escapes, one clipped
-    back, whole = coder.decode(coder.encode(runs), [300] * 40)
-    assert whole
-    runs[20][7] = -LARGEST
-    assert all(np.array_equal(a, b) for a, b in zip(runs, back, strict=True))
+def encoded(models, symbols, indices, pieces=4):
+    from gencomm.bitstream.range_coding import SymbolEncoder
+
+    encoder = SymbolEncoder(models)
+    for part in np.array_split(np.arange(symbols.size), pieces):
+        encoder.put(symbols[part], indices[part])
+        encoder.check()
+    return encoder.to_bytes()
 
 
-def test_the_stream_is_as_long_as_the_tables_say(coder):
-    scales, coder = coder
-    runs = drawn(scales, 2000)
-    assert 8 * len(coder.encode(runs)) == pytest.approx(coder.bits(runs), rel=0.001, abs=64)
+def decoded(models, data, indices, pieces=4):
+    from gencomm.bitstream.range_coding import StreamDamaged, SymbolDecoder
+
+    decoder, out = SymbolDecoder(data, models), [np.zeros(0, int)]
+    try:
+        for which in np.array_split(indices, pieces):
+            part = decoder.get(which)
+            decoder.check()
+            out.append(part)
+    except StreamDamaged:
+        pass
+    return np.concatenate(out)
 
 
-def test_the_tables_cost_what_the_source_holds(coder):
-    # entropy of the rounded Laplacians that the runs are drawn from, within 1 %
-    scales, coder = coder
-    p = laplace(scales, 2000)
+def test_symbols_come_back(models):
+    symbols, indices = drawn(5000)
+    symbols[5], symbols[20], symbols[39] = 400, -LARGEST, LARGEST  # escapes
+    assert np.array_equal(decoded(models, encoded(models, symbols, indices), indices), symbols)
+
+
+def test_the_stream_is_as_long_as_the_tables_say(models):
+    symbols, indices = drawn(20000)
+    bits = models.tables.bits(symbols, indices)
+    data = encoded(models, symbols, indices)
+    assert 8 * len(data) == pytest.approx(bits + 4 * 8, rel=0.0005, abs=64)
+
+
+def test_the_tables_cost_what_the_source_holds(models):
+    # entropy of the rounded Laplacians that the symbols are drawn from, within 1 %
+    p = laplace(SCALES, 2000)
     two = np.where(np.arange(2000) == 0, 1, 2)
-    entropy = -(two * np.where(p > 0, p * np.log2(np.maximum(p, 1e-300)), 0)).sum()
-    runs = drawn(scales, 20000)
-    assert coder.bits(runs) / 20000 == pytest.approx(entropy, rel=0.01)
+    entropy = -(two * np.where(p > 0, p * np.log2(np.maximum(p, 1e-300)), 0)).sum(1)
+    symbols, indices = drawn(400_000)
+    assert models.tables.bits(symbols, indices) == pytest.approx(entropy[indices].sum(), rel=0.01)
 
 
-def test_runs_of_no_symbols(coder):
-    _, coder = coder
-    back, whole = coder.decode(coder.encode([np.zeros(0, int)] * 40), [0] * 40)
-    assert whole
-    assert all(run.size == 0 for run in back)
+def test_an_escape_costs_its_value_too(models):
+    row = models.tables.row(3)
+    cost = models.tables.bits(np.array([1000]), np.array([3]))
+    assert cost == pytest.approx(16 - math.log2(row[-1] / TOTAL))
 
 
-def test_a_sound_prefix_is_kept(coder):
-    scales, coder = coder
-    runs = drawn(scales, 300)
-    data = bytearray(coder.encode(runs))
-    data[-40] ^= 1  # the widest tables take the end of the stream
-    back, whole = coder.decode(bytes(data), [300] * 40)
-    assert not whole
-    assert 24 <= len(back) < 40
-    assert all(np.array_equal(a, b) for a, b in zip(runs, back, strict=False))
+def test_no_symbols(models):
+    none = np.zeros(0, int)
+    assert decoded(models, encoded(models, none, none), none).size == 0
 
 
-def test_nothing_raises_on_damage(coder):
-    scales, coder = coder
-    runs = drawn(scales, 60)
-    sent = coder.encode(runs)
+def test_a_sound_prefix_is_kept(models):
+    symbols, indices = drawn(4000)
+    data = bytearray(encoded(models, symbols, indices))
+    data[int(0.6 * len(data))] ^= 1
+    back = decoded(models, bytes(data), indices)
+    assert back.size == 2000
+    assert np.array_equal(back, symbols[:2000])
+
+
+def test_nothing_raises_on_damage(models):
+    symbols, indices = drawn(600)
+    sent = encoded(models, symbols, indices)
     rng = np.random.default_rng(3)
     wrong = 0
     for trial in range(400):
@@ -147,11 +172,9 @@ def test_nothing_raises_on_damage(coder):
         else:
             flips = rng.random(8 * data.size) < 10 ** rng.uniform(-4, -1)
             data = data ^ np.packbits(flips)
-        back, _ = coder.decode(data.tobytes(), [60] * 40)
-        assert len(back) % 8 == 0
-        same = all(np.array_equal(a, b) for a, b in zip(runs, back, strict=False))
-        wrong += not same and len(back) > 0
-    # a check of eight bits lets one in 256 pass; 400 x 1/256 = 1.6
+        back = decoded(models, data.tobytes(), indices)
+        wrong += not np.array_equal(back, symbols[: back.size])
+    # a check of eight bits lets one in 256 pass
     assert wrong <= 12
 
 

@@ -9,6 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from gencomm.nn.context import PASSES, MagnitudeContext, neighbours  # noqa: E402
 from gencomm.nn.entropy import GaussianScaleMixture  # noqa: E402
 from gencomm.nn.gains import Gains, interpolation  # noqa: E402
 from gencomm.nn.layers import Bottleneck, SubPixel  # noqa: E402
@@ -71,7 +72,7 @@ def test_one_gaussian_has_its_probabilities_in_closed_form():
 def test_bits_are_the_negative_log_probability(mixture):
     gain = torch.tensor([[0.5, 1.0, 2.0, 1.0], [1.0, 3.0, 1.0, 0.2]]).double()
     z = torch.randint(-1, 2, (2, 4, 3, 5), generator=torch.Generator().manual_seed(0)).double()
-    bits = mixture.bits(z, gain)
+    bits = mixture.bits(z, gain[:, :, None, None])
     for b in range(2):
         rows = mixture.probabilities(gain[b])
         expected = 0.0
@@ -82,43 +83,35 @@ def test_bits_are_the_negative_log_probability(mixture):
 
 
 def test_a_part_of_the_channels_has_its_part_of_the_bits(mixture):
-    z, gain = torch.randn(1, 4, 2, 2).double(), torch.ones(1, 4).double()
-    parts = mixture.bits(z[:, :3], gain[:, :3]) + mixture.bits(z[:, 3:], gain[:, 3:], first=3)
-    assert parts.item() == pytest.approx(mixture.bits(z, gain).item())
+    z, scale = torch.randn(1, 4, 2, 2).double(), torch.rand(1, 4, 2, 2).double() + 0.5
+    parts = mixture.bits(z[:, :3], scale[:, :3]) + mixture.bits(z[:, 3:], scale[:, 3:], first=3)
+    assert parts.item() == pytest.approx(mixture.bits(z, scale).item())
 
 
 def test_derivatives_of_the_bits(mixture):
-    z = (3 * torch.randn(2, 4, 3, 2, generator=torch.Generator().manual_seed(2))).double()
-    gain = torch.tensor([[1.0, 0.7, 2.0, 1.0], [0.3, 1.0, 1.0, 4.0]]).double()
-    z.requires_grad_()
-    gain.requires_grad_()
+    generator = torch.Generator().manual_seed(2)
+    z = torch.randn(2, 4, 3, 2, generator=generator).double().requires_grad_()
+    scale = (0.5 + torch.rand(2, 4, 3, 2, generator=generator)).double().requires_grad_()
 
-    def bits(z, gain, logit, log_scale):
-        state = {"logit": logit, "log_scale": log_scale}
-        # a functional call bypasses the method, so swap the parameters by hand
-        old = dict(mixture.named_parameters())
-        for name, value in state.items():
-            del mixture._parameters[name]
-            setattr(mixture, name, value)
-        try:
-            return mixture.bits(z, gain)
-        finally:
-            for name, value in old.items():
-                delattr(mixture, name)
-                mixture.register_parameter(name, value)
+    def bits(z, scale, logit, log_scale):
+        swapped = {"mixture.logit": logit, "mixture.log_scale": log_scale}
+        return torch.func.functional_call(Bits(mixture), swapped, (z, scale))
 
-    inputs = (
-        z,
-        gain,
-        mixture.logit.detach().clone().requires_grad_(),
-        mixture.log_scale.detach().clone().requires_grad_(),
-    )
-    assert torch.autograd.gradcheck(bits, inputs)
+    class Bits(torch.nn.Module):
+        def __init__(self, mixture):
+            super().__init__()
+            self.mixture = mixture
+
+        def forward(self, z, scale):
+            return self.mixture.bits(z, scale)
+
+    parameters = [p.detach().clone().requires_grad_() for p in mixture.parameters()][::-1]
+    assert torch.autograd.gradcheck(bits, (z, scale, *parameters))
 
 
 def test_far_out_symbols_cost_a_finite_number_of_bits(mixture):
     z = torch.full((1, 4, 1, 1), 1e6, requires_grad=True)
-    bits = mixture.float().bits(z, torch.ones(1, 4))
+    bits = mixture.float().bits(z, torch.ones(1, 4, 1, 1))
     bits.sum().backward()
     assert bits.item() == pytest.approx(4 * 30)
     assert torch.isfinite(z.grad).all()
@@ -129,10 +122,10 @@ def test_noise_stands_for_rounding():
     model = GaussianScaleMixture(1).double()
     generator = torch.Generator().manual_seed(0)
     y = 8 * torch.randn(1, 1, 200, 200, generator=generator).double()
-    gain = torch.ones(1, 1).double()
+    one = torch.ones(1, 1, 1, 1).double()
     model.calibrate(y.std((0, 2, 3)))
-    noisy = model.bits(uniform_noise(y, generator), gain)
-    assert noisy.item() == pytest.approx(model.bits(y.round(), gain).item(), rel=0.005)
+    noisy = model.bits(uniform_noise(y, generator), one)
+    assert noisy.item() == pytest.approx(model.bits(y.round(), one).item(), rel=0.005)
 
 
 def test_interpolation_weights():
@@ -180,3 +173,58 @@ def test_windows_cover_an_axis_once(length, size, margin):
         assert window.outer.start in (0, window.inner.start - margin)
         assert window.outer.stop in (length, window.inner.stop + margin)
     assert seen.tolist() == [1] * length
+
+
+@pytest.fixture
+def context():
+    torch.manual_seed(0)
+    model = MagnitudeContext(3, 4, 2)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return model
+
+
+def test_neighbours_are_summed():
+    x = torch.arange(12.0).view(1, 1, 3, 4)
+    around = neighbours(x)[0, 0]
+    assert around[1, 1].item() == pytest.approx(0 + 1 + 2 + 4 + 6 + 8 + 9 + 10)
+    assert around[0, 0].item() == pytest.approx(1 + 4 + 5)
+
+
+def test_a_context_knows_only_what_came_before(context):
+    torch.manual_seed(1)
+    coarse = torch.randn(1, 3, 4, 6).mul(3).round()
+    fine = torch.randn(1, 4, 8, 12).mul(3).round()
+    gain, weight = torch.ones(1, 7), torch.tensor([[0.4, 0.6]])
+    before = context(coarse, fine, gain, weight)
+
+    # a fine channel changes later fine channels only
+    changed = fine.clone()
+    changed[0, 1] += 5
+    after = context(coarse, changed, gain, weight)
+    assert torch.equal(before[0], after[0])
+    assert torch.equal(before[1], after[1])
+    assert torch.equal(before[2][:, :2], after[2][:, :2])
+    assert (after[2][:, 2:] - before[2][:, 2:]).abs().min() > 0
+
+    # one coarse latent changes its own channel in later passes around it, and later channels
+    y, x = 1, 3  # second pass
+    changed = coarse.clone()
+    changed[0, 1, y, x] += 5
+    after = context(changed, fine, gain, weight)
+    assert torch.equal(before[1][:, :1], after[1][:, :1])
+    moved = (after[1][0, 1] != before[1][0, 1]).nonzero().tolist()
+    passes = {(row % 2, column % 2) for row, column in moved}
+    assert passes == set(PASSES[2:])
+    assert all(max(abs(row - y), abs(column - x)) == 1 for row, column in moved)
+    assert (after[1][0, 2] != before[1][0, 2]).sum() == 9
+
+
+def test_scales_are_positive_and_fall_back_to_the_base(context):
+    zero = torch.zeros(1, 3, 4, 4), torch.zeros(1, 4, 8, 8)
+    mean, *scales = context(*zero, torch.ones(1, 7), torch.tensor([[0.0, 1.0]]))
+    base = context.log_base[1].exp()
+    assert not mean.any()
+    assert torch.allclose(scales[0], base[None, :3, None, None].expand_as(scales[0]))
+    assert torch.allclose(scales[1], base[None, 3:, None, None].expand_as(scales[1]))

@@ -11,13 +11,13 @@ import numpy as np
 
 from channels.bits import PackedBits
 from gencomm.bitstream.header import HeaderReader, pack_numbers, seal
-from gencomm.bitstream.tables import LARGEST, Tables
 from gencomm.codecs.contract import Decoded, Encoded, Item, Received, Status
 from gencomm.codecs.rate import check_rate, encode_at_rate
 from gencomm.weights import Weights, load_weights
 
 if TYPE_CHECKING:
-    from gencomm.bitstream.range_coding import RunCoder
+    from gencomm.bitstream.context import ContextTables, LatentCoder
+    from gencomm.bitstream.range_coding import Models
     from gencomm.codecs.cae.inference import Networks
 
 #: Sides are padded to a multiple of this; one row of the coarse latents.
@@ -29,16 +29,15 @@ TOP = 100.0
 #: Qualities are rounded to steps of one over this, about 0.7 % of rate each.
 STEPS = 4
 
-#: Channels after which a stream has a check, besides the end: half of what went before is kept
-#: when damage is found, and all of them together cost 64 bits.
-CHECKS = (1, 2, 4, 8, 16, 32, 64)
-
 #: The first byte of a stream, without the bit for grey.
 VERSION, GREY = 0x10, 0x01
 
 MAX_SIDE = 1 << 16
 MAX_PIXELS = 1 << 26
 MAX_SLICES = 255
+
+#: Symbols are clipped to this magnitude; the entropy coder takes no larger ones.
+LARGEST_SYMBOL = 16383
 
 
 class Frame(NamedTuple):
@@ -154,14 +153,14 @@ class CAE:
     ) -> Encoded:
         step = round(quality * STEPS)
         gain = _gain(self.weights, step, "gain")
-        symbols = _quantise(latents, gain)
+        coarse, fine = _quantise(latents, gain)
         coder = _coder(self.weights, step)
         streams, estimate = [], 0.0
-        rows = symbols[1].shape[1]
+        rows = coarse.shape[1]
         for first, last in _bands(rows, min(self.slices, rows)):
-            runs = _runs(self.weights, symbols, first, last)
-            streams.append(coder.encode(runs))
-            estimate += coder.bits(runs)
+            stream, cost = coder.encode(coarse[:, first:last], fine[:, 2 * first : 2 * last])
+            streams.append(stream)
+            estimate += cost
         numbers = [VERSION | (GREY if grey else 0), *size, step, len(streams)]
         header = seal(pack_numbers([*numbers, *(len(stream) for stream in streams[:-1])]))
         return Encoded(
@@ -193,7 +192,7 @@ class CAE:
         symbols, sound, total = self._symbols(data[frame.end :], frame)
         if not sound:
             return Decoded.rejected("no part of the stream is sound")
-        damage = "" if sound == total else f"{sound} of {total} runs of symbols are sound"
+        damage = "" if sound == total else f"{sound} of {total} channels in slices are sound"
         if damage and not received.lenient:
             return Decoded.rejected(damage)
         value = _networks(self.weights).synthesise(
@@ -211,8 +210,8 @@ class CAE:
 
         Returns
         -------
-        fine : int32 (channels, 2 rows, 2 columns)
         coarse : int32 (channels, rows, columns)
+        fine : int32 (channels, 2 rows, 2 columns)
 
         Raises
         ------
@@ -223,27 +222,18 @@ class CAE:
         return self._symbols(data[frame.end :], frame)[0]
 
     def _symbols(self, data: bytes, frame: Frame) -> tuple[tuple[np.ndarray, np.ndarray], int, int]:
-        """Symbols of all slices, how many runs are sound, and how many there are."""
-        order, fine = self.weights.arrays["tables.order"], int(self.weights.state["fine"])
+        """Symbols of all slices, how many of their channels are sound, and how many there are."""
         rows, columns = frame.coarse
-        planes = (
-            np.zeros((fine, 2 * rows, 2 * columns), np.int32),
-            np.zeros((order.size - fine, rows, columns), np.int32),
-        )
         coder = _coder(self.weights, frame.step)
-        sound = at = 0
-        for k, (first, last) in enumerate(_bands(rows, frame.slices)):
+        parts, sound, at = [], 0, 0
+        bands = _bands(rows, frame.slices)
+        for k, (first, last) in enumerate(bands):
             stop = at + frame.lengths[k] if k < len(frame.lengths) else len(data)
-            coarse_size = (last - first) * columns
-            lengths = [4 * coarse_size if channel < fine else coarse_size for channel in order]
-            runs, _ = coder.decode(data[at:stop], lengths)
-            for channel, run in zip(order, runs, strict=False):
-                if channel < fine:
-                    planes[0][channel, 2 * first : 2 * last] = run.reshape(-1, 2 * columns)
-                else:
-                    planes[1][channel - fine, first:last] = run.reshape(-1, columns)
-            sound, at = sound + len(runs), stop
-        return planes, sound, frame.slices * order.size
+            *planes, good = coder.decode(data[at:stop], last - first, columns)
+            parts.append(planes)
+            sound, at = sound + good, stop
+        coarse, fine = (np.concatenate(part, 1) for part in zip(*parts, strict=True))
+        return (coarse, fine), sound, len(bands) * (len(coarse) + len(fine))
 
 
 def read_frame(data: bytes) -> Frame:
@@ -289,27 +279,16 @@ def _bands(rows: int, slices: int) -> list[tuple[int, int]]:
     return list(pairwise(edges))
 
 
-def _runs(
-    weights: Weights, symbols: tuple[np.ndarray, np.ndarray], first: int, last: int
-) -> list[np.ndarray]:
-    """The symbols of a band of coarse rows, one run a channel, most important channels first."""
-    fine, coarse = symbols
-    return [
-        fine[channel, 2 * first : 2 * last].ravel()
-        if channel < len(fine)
-        else coarse[channel - len(fine), first:last].ravel()
-        for channel in weights.arrays["tables.order"]
-    ]
-
-
 def _quantise(
     latents: tuple[np.ndarray, np.ndarray], gain: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    fine, coarse = latents
-    parts = zip((fine, coarse), (gain[: len(fine)], gain[len(fine) :]), strict=True)
+    k = len(latents[0])
+    parts = zip(latents, (gain[:k], gain[k:]), strict=True)
     scaled = [np.rint(plane * part[:, None, None]) for plane, part in parts]
-    fine, coarse = (np.clip(plane, -LARGEST, LARGEST).astype(np.int32) for plane in scaled)
-    return fine, coarse
+    coarse, fine = (
+        np.clip(plane, -LARGEST_SYMBOL, LARGEST_SYMBOL).astype(np.int32) for plane in scaled
+    )
+    return coarse, fine
 
 
 def _position(weights: Weights, step: int) -> float:
@@ -326,15 +305,21 @@ def _gain(weights: Weights, step: int, which: str) -> np.ndarray:
     return np.exp((1 - share) * logs[low] + share * logs[low + 1]).astype(np.float32)
 
 
-@lru_cache(maxsize=64)
-def _coder(weights: Weights, step: int) -> RunCoder:
-    """The range coder of a quality step: tables are stored for every so-manieth step."""
-    from gencomm.bitstream.range_coding import RunCoder
+@lru_cache(maxsize=2)
+def _context(weights: Weights) -> tuple[ContextTables, Models]:
+    from gencomm.bitstream.context import ContextTables
+    from gencomm.bitstream.range_coding import Models
 
-    order = weights.arrays["tables.order"]
-    tables = Tables(weights.arrays["tables.frequencies"], weights.arrays["tables.reach"])
-    level = round(step / (TOP * STEPS) * (len(tables) // order.size - 1))
-    return RunCoder(tables, [level * order.size + int(channel) for channel in order], CHECKS)
+    context = ContextTables.from_arrays(weights.part("context"))
+    return context, Models(context.tables)
+
+
+def _coder(weights: Weights, step: int) -> LatentCoder:
+    """The coder of a quality step: levels are stored for every so-manieth step."""
+    from gencomm.bitstream.context import LatentCoder
+
+    context, models = _context(weights)
+    return LatentCoder(context, models, round(step / (TOP * STEPS) * (len(context.gain) - 1)))
 
 
 @lru_cache(maxsize=2)

@@ -16,42 +16,81 @@ import torch
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from gencomm.bitstream import context as bits
 from gencomm.bitstream.tables import Tables
 from gencomm.codecs.cae.network import CompressiveAutoencoder
 from gencomm.codecs.cae.recipe import LAMBDAS
 from gencomm.nn.gains import interpolation
 
-#: Tables are stored for so many rates in equal steps over the trained range; between them the
-#: nearest serves. Neighbours differ by a few per cent in scale, which costs next to nothing.
+#: Gains and bases are stored for so many rates in equal steps over the trained range; between
+#: them the nearest serves. Neighbours differ by 5 % in gain, which costs next to nothing.
 LEVELS = 41
+
+#: Octaves of scale above a channel's largest base that it has tables for.
+OCTAVES = 5
+
+
+def context_arrays(network: CompressiveAutoencoder) -> dict[str, np.ndarray]:
+    """The arrays of `gencomm.bitstream.context.ContextTables`, from trained parameters."""
+    rates = len(network.lambdas)
+    weight = interpolation(torch.linspace(0, rates - 1, LEVELS), rates)
+    context = network.context
+    gain = network.gains(weight)[0].double().numpy()
+    base = (weight @ context.log_base).exp().double().numpy()
+    same, near, own = (_fixed(w, bits.WEIGHT_BITS, bits.MAX_WEIGHT) for w in context.weights())
+    unit = 1 / (gain * context.typical.double().numpy())
+    low, high = (base * gain).min(0), (base * gain).max(0) * 2**OCTAVES
+    first = np.array([bits.scale_index(value) for value in low])
+    count = np.array([bits.scale_index(value) for value in high]) - first + 1
+    rows = []
+    for k in range(count.max()):
+        scales = [bits.index_scale(f + min(k, n - 1)) for f, n in zip(first, count, strict=True)]
+        rows.append(network.prior.probabilities(torch.tensor(scales)))
+    in_order = [rows[k][c].numpy() for c, n in enumerate(count) for k in range(n)]
+    tables = Tables.build(in_order)
+    lowest, highest = int(first.min()), int((first + count).max())
+    edges = 2.0 ** (np.arange(lowest, highest) / bits.PER_OCTAVE + bits.SCALE_BITS)
+    return {
+        "same": same.astype(np.uint32),
+        "near": near.astype(np.uint32),
+        "own": own.astype(np.uint32),
+        "mean": _fixed(context.mean, bits.MEAN_BITS, 2**20).astype(np.int32),
+        "base": _fixed(base, bits.WEIGHT_BITS + bits.UNIT_BITS, 2**31).astype(np.uint32),
+        "unit": _fixed(unit, bits.UNIT_BITS, bits.MAX_UNITS).astype(np.uint32),
+        "gain": _fixed(gain, bits.GAIN_BITS, bits.MAX_GAIN).astype(np.uint32),
+        "first": first.astype(np.int16),
+        "count": count.astype(np.int16),
+        "thresholds": np.rint(edges).astype(np.int64),
+        "lowest": np.array([lowest], np.int16),
+        "frequencies": tables.frequencies,
+        "reach": tables.reach,
+    }
+
+
+def _fixed(values: torch.Tensor | np.ndarray, places: int, largest: int) -> np.ndarray:
+    """Fixed-point integers with so many fractional bits, magnitudes clipped."""
+    return np.clip(np.rint(np.asarray(values, np.float64) * 2**places), -largest, largest)
 
 
 def pack(network: CompressiveAutoencoder, state: dict[str, Any], out: Path) -> None:
-    """Write networks (half precision), tables and the order of channels to one file.
+    """Write networks (half precision) and what the entropy coder needs to one file.
 
     Parameters
     ----------
     network : CompressiveAutoencoder
+        Its parameters are rounded to what the file holds.
     state : dict
         Goes into the file's metadata: steps, seconds.
     out : Path
     """
     arrays = {name: tensor.half() for name, tensor in network.state_dict().items()}
-    # The tables must fit the gains that the codec reads, which are the rounded ones.
     network.load_state_dict({name: tensor.float() for name, tensor in arrays.items()})
-    rates = len(network.lambdas)
+    # The decoder has no use for the parameters that the integer tables stand for.
+    kept = {n: t.numpy() for n, t in arrays.items() if not n.startswith(("context.", "prior."))}
+    whole = {f"network.{name}": array for name, array in kept.items()}
     with torch.no_grad():
-        gains, _ = network.gains(interpolation(torch.linspace(0, rates - 1, LEVELS), rates))
-    levels = [[row.numpy() for row in network.prior.probabilities(gain)] for gain in gains]
-    tables = Tables.build([row for level in levels for row in level])
-    # Channels go in order of their energy at the middle rate: what damage cuts off is the least.
-    middle = levels[LEVELS // 2]
-    energy = np.array([2 * row @ np.arange(row.size) ** 2 for row in middle])
-    whole = {f"network.{name}": tensor.numpy() for name, tensor in arrays.items()}
-    whole["tables.frequencies"], whole["tables.reach"] = tables.frequencies, tables.reach
-    whole["tables.order"] = np.argsort(-energy, kind="stable").astype(np.uint16)
-    shape = network.shape
-    state = state | {"lambdas": network.lambdas, "shape": asdict(shape), "fine": shape.fine}
+        whole |= {f"context.{name}": array for name, array in context_arrays(network).items()}
+    state = state | {"lambdas": network.lambdas, "shape": asdict(network.shape)}
     save_file(
         {name: np.ascontiguousarray(array) for name, array in whole.items()},
         out,

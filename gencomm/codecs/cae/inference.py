@@ -37,8 +37,11 @@ class Networks:
             self.network = CompressiveAutoencoder(tuple(weights.state["lambdas"]), shape)
             arrays = weights.part("network").items()
             tensors = {name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays}
-            self.network.load_state_dict(tensors)
-        except (KeyError, TypeError, RuntimeError) as error:
+            missing, unknown = self.network.load_state_dict(tensors, strict=False)
+            lacking = [n for n in missing if not n.startswith(("context.", "prior."))]
+            if lacking or unknown:
+                raise ValueError(f"{len(lacking)} arrays are missing, {len(unknown)} unknown")
+        except (KeyError, TypeError, RuntimeError, ValueError) as error:
             raise ValueError(f"{weights.name} holds no weights of cae: {error}") from error
         self.network.eval()
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -53,8 +56,8 @@ class Networks:
 
         Returns
         -------
-        fine : float32 (channels, 2 rows, 2 columns)
         coarse : float32 (channels, rows, columns)
+        fine : float32 (channels, 2 rows, 2 columns)
             Rows and columns are those of squares of 16 pixels, counting begun ones.
         """
         if picture.ndim == 2:
@@ -70,9 +73,9 @@ class Networks:
             for x in windows(columns, TILE, MARGIN):
                 tile = whole[_scaled(y.outer, STRIDE), _scaled(x.outer, STRIDE)]
                 parts = self.network.encoder(self.network.normalise(_tensor(tile)))
-                for plane, part, scale in zip((fine, coarse), parts, (2, 1), strict=True):
+                for plane, part, scale in zip((coarse, fine), parts, (1, 2), strict=True):
                     _put(plane, part[0].numpy(), y, x, scale)
-        return fine, coarse
+        return coarse, fine
 
     @torch.no_grad()
     def synthesise(
@@ -86,15 +89,15 @@ class Networks:
 
         Parameters
         ----------
-        symbols : int32 (fine, 2 rows, 2 columns), int32 (coarse, rows, columns)
+        symbols : int32 (coarse, rows, columns), int32 (fine, 2 rows, 2 columns)
         inverse : float32 (channels,)
-            Inverse gains, fine channels first.
+            Inverse gains, coarse channels first.
         position : float
             On the axis of the trained rates.
         size : (int, int)
             Height and width.
         """
-        fine, coarse = symbols
+        coarse, fine = symbols
         rows, columns = coarse.shape[1:]
         weight = interpolation(torch.tensor([position]), len(self.network.lambdas))
         whole = np.empty((3, rows * STRIDE, columns * STRIDE), np.uint8)
@@ -102,8 +105,8 @@ class Networks:
             for x in windows(columns, TILE, MARGIN):
                 parts = []
                 for plane, scale, part in (
-                    (fine, 2, inverse[: len(fine)]),
-                    (coarse, 1, inverse[len(fine) :]),
+                    (coarse, 1, inverse[: len(coarse)]),
+                    (fine, 2, inverse[len(coarse) :]),
                 ):
                     cut = plane[:, _scaled(y.outer, scale), _scaled(x.outer, scale)]
                     latent = cut.astype(np.float32) * part[:, None, None]

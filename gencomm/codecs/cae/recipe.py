@@ -50,7 +50,7 @@ class CAERecipe:
         }
         for name, parameter in network.named_parameters():
             parts = name.split(".")
-            if parts[0] in ("gains", "prior"):
+            if parts[0] in ("gains", "prior", "context"):
                 groups["rate"].append(parameter)
             elif parts[1] in ("linear", "split", "merge"):
                 groups["linear"].append(parameter)

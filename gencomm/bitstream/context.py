@@ -1,0 +1,319 @@
+"""Which table codes a latent: the context of `gencomm.nn.context`, in integers.
+
+Every number here is an integer held in 64-bit floating point, and no sum exceeds 2^53: sums are
+exact whatever their order, so that a fast matrix product gives the same on every machine, and
+decoders agree with encoders to the last bit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gencomm.bitstream.range_coding import Models, StreamDamaged, SymbolDecoder, SymbolEncoder
+from gencomm.bitstream.tables import Tables
+
+#: Fractional bits of weights, of magnitudes in units of the typical one, and of gains; of means.
+WEIGHT_BITS, UNIT_BITS, GAIN_BITS, MEAN_BITS = 16, 12, 10, 14
+
+#: Largest weight, magnitude in units, scale before the gain, and gain, with their fractional bits.
+#: Eight neighbours in 192 channels, 2^20 x 2^24 x 192, stay below 2^52; so does 2^36 x 2^16.
+MAX_WEIGHT, MAX_UNITS, MAX_SCALE, MAX_GAIN = 2**20, 2**21, 2**36, 2**16
+
+#: Bits dropped from a sum of weights times units before the gain multiplies it.
+DROPPED = 12
+
+#: Fractional bits of a scale with its gain, which thresholds are compared with.
+SCALE_BITS = WEIGHT_BITS + UNIT_BITS - DROPPED + GAIN_BITS
+
+#: Tables for each factor of two in scale.
+PER_OCTAVE = 4
+
+#: Symbols have no larger magnitude; differences from a mean then fit the coder's.
+LARGEST_SYMBOL = 16383
+
+#: Parity of row and column of the four passes over a coarse channel.
+PASSES = ((0, 0), (1, 1), (0, 1), (1, 0))
+
+#: Channels after which a stream has a check, besides the end: half of what went before is kept
+#: when damage is found, and all of them together cost 72 bits.
+CHECKS = (1, 2, 4, 8, 16, 32, 64, 128)
+
+
+def scale_index(scale: float) -> int:
+    """On the axis of table scales, the step that a scale lies in; 0 begins at 1."""
+    return int(np.floor(PER_OCTAVE * np.log2(scale)))
+
+
+def index_scale(index: int) -> float:
+    """The middle of a step, on a logarithmic scale."""
+    return float(2 ** ((index + 0.5) / PER_OCTAVE))
+
+
+@dataclass(frozen=True, eq=False)
+class ContextTables:
+    """Everything that symbols depend on, as it stands in a file of weights.
+
+    Attributes
+    ----------
+    same, near : uint32 (C, C)
+        Weights of magnitudes at the same place and summed around it; zero unless the second
+        channel comes before the first. Coarse channels come first.
+    own : uint32 (passes, coarse, 3, 3)
+        Weights of a coarse channel's own neighbours.
+    mean : int32 (passes, coarse, 3, 3)
+    base, unit, gain : uint32 (levels, C)
+        Smallest scale, what one step of a symbol is worth in typical magnitudes, and gain, at each
+        level of the rate.
+    first, count : int16 (C,)
+        Which steps of scale a channel has tables for.
+    thresholds : int64 (n,)
+        Where steps of scale begin, `lowest` being the first.
+    tables : Tables
+        Channel after channel.
+    """
+
+    same: np.ndarray
+    near: np.ndarray
+    own: np.ndarray
+    mean: np.ndarray
+    base: np.ndarray
+    unit: np.ndarray
+    gain: np.ndarray
+    first: np.ndarray
+    count: np.ndarray
+    thresholds: np.ndarray
+    lowest: int
+    tables: Tables
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> ContextTables:
+        """Put together from a file's arrays.
+
+        Raises
+        ------
+        KeyError, ValueError
+            One is missing, or they don't fit each other.
+        """
+        tables = Tables(arrays["frequencies"], arrays["reach"])
+        names = ("same", "near", "own", "mean", "base", "unit", "gain", "first", "count")
+        whole = [arrays[name].astype(np.float64) for name in names[:7]]
+        ints = [arrays[name].astype(np.int64) for name in ("first", "count")]
+        thresholds = arrays["thresholds"].astype(np.float64)
+        if int(ints[1].sum()) != len(tables):
+            raise ValueError("the tables are not as many as the channels say")
+        return cls(*whole, *ints, thresholds, int(arrays["lowest"][0]), tables)
+
+    @property
+    def coarse(self) -> int:
+        """Channels of the coarse plane."""
+        return self.own.shape[1]
+
+
+class LatentCoder:
+    """Codes two planes of symbols at one level of the rate.
+
+    Parameters
+    ----------
+    context : ContextTables
+    models : Models
+        Of the context's tables; shared by all levels.
+    level : int
+    """
+
+    def __init__(self, context: ContextTables, models: Models, level: int):
+        self.context, self.models = context, models
+        self.base, self.unit, self.gain = (
+            array[level] for array in (context.base, context.unit, context.gain)
+        )
+        self.start = np.concatenate([[0], np.cumsum(context.count)])
+
+    def encode(self, coarse: np.ndarray, fine: np.ndarray) -> tuple[bytes, float]:
+        """Code int planes (coarse, h, w) and (fine, 2h, 2w), magnitudes up to LARGEST_SYMBOL.
+
+        Returns
+        -------
+        stream : bytes
+        estimate : float
+            Bits that the tables say it takes.
+        """
+        encoder, estimate = SymbolEncoder(self.models), 0.0
+
+        def code(channel: int, indices: np.ndarray, symbols: np.ndarray) -> np.ndarray:
+            nonlocal estimate
+            encoder.put(symbols, indices)
+            estimate += self.context.tables.bits(symbols, indices)
+            return symbols
+
+        def check() -> None:
+            nonlocal estimate
+            encoder.check()
+            estimate += 8
+
+        self._walk(code, check, coarse, fine, *coarse.shape[1:])
+        return encoder.to_bytes(), estimate
+
+    def decode(self, data: bytes, rows: int, columns: int) -> tuple[np.ndarray, np.ndarray, int]:
+        """Decode as far as the stream is sound.
+
+        Parameters
+        ----------
+        data : bytes
+            Any.
+        rows, columns : int
+            Of the coarse plane.
+
+        Returns
+        -------
+        coarse : int32 (coarse, rows, columns)
+        fine : int32 (fine, 2 rows, 2 columns)
+            Zero where nothing sound was decoded.
+        sound : int
+            How many channels, in order, are.
+        """
+        decoder = SymbolDecoder(data, self.models)
+
+        def code(channel: int, indices: np.ndarray, symbols: None) -> np.ndarray:
+            return decoder.get(indices)
+
+        return self._walk(code, decoder.check, None, None, rows, columns)
+
+    def _walk(
+        self,
+        code: Any,
+        check: Any,
+        coarse: np.ndarray | None,
+        fine: np.ndarray | None,
+        rows: int,
+        columns: int,
+    ) -> tuple[np.ndarray, np.ndarray, int]:
+        """Go through all channels in order; `code` writes or reads the symbols of each."""
+        k, channels = self.context.coarse, len(self.gain)
+        planes = (
+            np.zeros((k, rows, columns), np.int32),
+            np.zeros((channels - k, 2 * rows, 2 * columns), np.int32),
+        )
+        sound = 0
+        state = _Coarse(self, rows, columns)
+        try:
+            for channel in range(channels):
+                if channel < k:
+                    sent = None if coarse is None else coarse[channel]
+                    planes[0][channel] = state.channel(channel, code, sent)
+                else:
+                    if channel == k:
+                        later = _Fine(self, state)
+                    sent = None if fine is None else fine[channel - k]
+                    planes[1][channel - k] = later.channel(channel, code, sent)
+                if channel + 1 in CHECKS or channel + 1 == channels:
+                    check()
+                    sound = channel + 1
+        except StreamDamaged:
+            planes[0][sound:] = 0
+            planes[1][max(sound - k, 0) :] = 0
+        return *planes, sound
+
+    def indices(self, channel: int, scale: np.ndarray) -> np.ndarray:
+        """Tables of a channel at places where its scale, before the gain, is as given."""
+        context = self.context
+        whole = np.minimum(np.floor(scale / 2**DROPPED), MAX_SCALE) * self.gain[channel]
+        step = np.searchsorted(context.thresholds, whole, side="right") - 1 + context.lowest
+        step = np.clip(step - context.first[channel], 0, context.count[channel] - 1)
+        return self.start[channel] + step
+
+    def units(self, channel: int, symbols: np.ndarray) -> np.ndarray:
+        """Magnitudes as multiples of the channel's typical one."""
+        return np.minimum(np.abs(symbols) * self.unit[channel], MAX_UNITS)
+
+
+class _Coarse:
+    """Magnitudes of the coarse plane, filled in channel by channel."""
+
+    def __init__(self, coder: LatentCoder, rows: int, columns: int):
+        self.coder = coder
+        shape = (coder.context.coarse, rows, columns)
+        self.known, self.around = np.zeros(shape), np.zeros(shape)
+
+    def channel(self, c: int, code: Any, sent: np.ndarray | None) -> np.ndarray:
+        """Code one channel in four passes; its symbols."""
+        context, shape = self.coder.context, self.known.shape[1:]
+        scale = self.coder.base[c] + _product(context.same[c, :c], self.known[:c])
+        scale += _product(context.near[c, :c], self.around[:c])
+        symbols, units = np.zeros(shape), np.zeros(shape)
+        for k, (y, x) in enumerate(PASSES):
+            here = (slice(y, None, 2), slice(x, None, 2))
+            mean = np.zeros(symbols[here].shape)
+            local = scale[here].copy()
+            if k and mean.size:
+                mean = np.floor(_window(symbols, context.mean[k, c], here) / 2**MEAN_BITS + 0.5)
+                mean = np.clip(mean, -LARGEST_SYMBOL, LARGEST_SYMBOL)
+                local += _window(units, context.own[k, c], here)
+            indices = self.coder.indices(c, local.ravel())
+            difference = None if sent is None else (sent[here] - mean).ravel().astype(np.int64)
+            got = code(c, indices, difference).reshape(mean.shape) + mean
+            symbols[here] = np.clip(got, -LARGEST_SYMBOL, LARGEST_SYMBOL)
+            units[here] = self.coder.units(c, symbols[here])
+        self.known[c], self.around[c] = units, neighbours(units)
+        return symbols
+
+
+class _Fine:
+    """Magnitudes of the fine plane, filled in channel by channel."""
+
+    #: Channels whose share in later scales is worked out by one matrix product.
+    BLOCK = 16
+
+    def __init__(self, coder: LatentCoder, coarse: _Coarse):
+        self.coder, k = coder, coder.context.coarse
+        context = coder.context
+        scale = _product(context.same[k:, :k], coarse.known)
+        scale += _product(context.near[k:, :k], coarse.around)
+        self.scale = scale.repeat(2, 1).repeat(2, 2) + coder.base[k:, None, None]
+        self.known, self.around = np.zeros_like(self.scale), np.zeros_like(self.scale)
+
+    def channel(self, c: int, code: Any, sent: np.ndarray | None) -> np.ndarray:
+        """Code one channel; its symbols."""
+        context, k = self.coder.context, self.coder.context.coarse
+        own = c - k
+        first = own // self.BLOCK * self.BLOCK
+        if own == first and own:
+            done = slice(first - self.BLOCK, first)
+            columns = slice(k + done.start, k + done.stop)
+            self.scale[first:] += _product(context.same[c:, columns], self.known[done])
+            self.scale[first:] += _product(context.near[c:, columns], self.around[done])
+        scale = self.scale[own] + _product(context.same[c, k + first : c], self.known[first:own])
+        scale += _product(context.near[c, k + first : c], self.around[first:own])
+        indices = self.coder.indices(c, scale.ravel())
+        symbols = code(c, indices, None if sent is None else sent.ravel()).reshape(scale.shape)
+        symbols = np.clip(symbols, -LARGEST_SYMBOL, LARGEST_SYMBOL)
+        self.known[own] = self.coder.units(c, symbols)
+        self.around[own] = neighbours(self.known[own])
+        return symbols
+
+
+def _product(weight: np.ndarray, planes: np.ndarray) -> np.ndarray:
+    """weight (..., j) times planes (j, h, w) -> (..., h, w)."""
+    height, width = planes.shape[1:]
+    flat = planes.reshape(len(planes), height * width)
+    return (weight @ flat).reshape(*weight.shape[:-1], height, width)
+
+
+def neighbours(plane: np.ndarray) -> np.ndarray:
+    """Sum over the eight neighbours of each place, zeros beyond the edge; plane (h, w)."""
+    padded = np.pad(plane, 1)
+    rows = padded[:-2] + padded[1:-1] + padded[2:]
+    return rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:] - plane
+
+
+def _window(plane: np.ndarray, weight: np.ndarray, here: tuple[slice, slice]) -> np.ndarray:
+    """Correlation of a plane (h, w) with a window (3, 3), at some places."""
+    padded = np.pad(plane, 1)
+    height, width = plane.shape
+    total = np.zeros(plane[here].shape)
+    for y in range(3):
+        for x in range(3):
+            if weight[y, x]:
+                total += weight[y, x] * padded[y : y + height, x : x + width][here]
+    return total
