@@ -2,7 +2,7 @@
 
 ``python experiments/robustness/kills.py`` runs one sweep to its end undisturbed, then the same
 sweep in another folder, killed (signal 9) at random times, again and again; every third kill takes
-a worker or a decoder's process instead, while the sweep itself goes on. After each kill all that
+a worker instead, with its decoders, while the sweep itself goes on. After each kill all that
 was finished before must still be there, unchanged; at the end the two folders must hold the same
 rows, bit for bit. Writes results.csv and claims.json beside this file.
 """
@@ -82,19 +82,16 @@ def count(folder: Path) -> int:
         return 0
 
 
-def below(pid: int) -> list[int]:
-    """Processes that descend from `pid`."""
-    parents: dict[int, list[int]] = {}
+def workers(pid: int) -> list[int]:
+    """The child processes of `pid`."""
+    found = []
     for entry in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = entry.read_text(errors="replace").rpartition(")")[2].split()
         except OSError:
             continue  # it ended meanwhile
-        parents.setdefault(int(fields[1]), []).append(int(entry.parent.name))
-    found, level = [], [pid]
-    while level:
-        level = [child for parent in level for child in parents.get(parent, [])]
-        found += level
+        if int(fields[1]) == pid:
+            found.append(int(entry.parent.name))
     return found
 
 
@@ -150,7 +147,7 @@ def kill_often(
         pause = wait(process, folder, len(held), rng, 2 * seconds / kills)
         if process.poll() is not None:
             break
-        children = below(process.pid)
+        children = workers(process.pid)
         child = len(lines) % 3 == 2 and bool(children)
         os.kill(rng.choice(children) if child else process.pid, signal.SIGKILL)
         if not child:
@@ -161,7 +158,7 @@ def kill_often(
                 "kill": len(lines) + 1,
                 "run": folder.name,
                 "waited": round(pause, 2),
-                "killed": "a child" if child else "the sweep",
+                "killed": "a worker" if child else "the sweep",
                 "cells_before": len(held),
                 "cells_after": len(now),
                 "lost": sum(h not in now for h in held),

@@ -146,7 +146,14 @@ class Bench:
     def _encode(self, process: CodecProcess, item: Item) -> tuple[Encoded | None, str]:
         with self._calling(process):
             try:
-                return process.encode(item).encoded, ""
+                try:
+                    return process.encode(item).encoded, ""
+                except IsolationError as error:
+                    if error.status is not Status.CRASHED:
+                        raise
+                    # killed from outside (out of memory, an administrator)? One that crashes by
+                    # itself does so again
+                    return process.encode(item).encoded, ""
             except IsolationError as error:
                 return None, _words(f"{error.status}: {error}")
 
