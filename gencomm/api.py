@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from gencomm.codecs.conformance import Report
     from gencomm.sweep.config import SweepConfig
     from gencomm.sweep.reproduce import Comparison
+    from gencomm.testing.codecs import Report
 
 __all__ = [
     "Run",
@@ -254,9 +254,9 @@ def reproduce(run: str | Path, cells: int | None = 12, *, workers: int | None = 
 def check_codec(
     codec: Any, expected_failures: Mapping[str, str] | None = None, *, seconds: float = 10.0
 ) -> Report:
-    """Put a codec through the kit: :func:`gencomm.codecs.conformance.check_codec`."""
-    from gencomm.codecs.conformance import CHECKS, LIMITS
-    from gencomm.codecs.conformance import check_codec as check
+    """Put a codec through the kit: :func:`gencomm.testing.codecs.check_codec`."""
+    from gencomm.testing.codecs import CHECKS, LIMITS
+    from gencomm.testing.codecs import check_codec as check
 
     known = [one.name for one in CHECKS]
     for name in expected_failures or {}:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import numpy as np
 
 from channels.bits import PackedBits
+from gencomm.items import Item
 
 
 class Status(enum.StrEnum):
@@ -33,36 +34,6 @@ class Status(enum.StrEnum):
     def outage(self) -> bool:
         """Whether no picture came out; quality is then that of the concealment."""
         return self not in (Status.OK, Status.PARTIAL)
-
-
-@dataclass(frozen=True)
-class Item:
-    """One thing to send.
-
-    Attributes
-    ----------
-    id : str
-        Stable name within its source.
-    modality : str
-        "image", "video", "weights" or "embeddings".
-    value : array
-        For an image: uint8, shape (height, width, 3), or (height, width) for grey.
-    hash : str
-        SHA-256 of shape, type and samples.
-    meta : dict
-        Whatever a source knows besides (frame rate, origin, notes on conversions).
-    """
-
-    id: str
-    modality: str
-    value: np.ndarray
-    hash: str
-    meta: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def pixels(self) -> int:
-        """Width x height (x frames): what bits per pixel are counted over."""
-        return int(np.prod(self.value.shape[:-1] if self.value.ndim > 2 else self.value.shape))
 
 
 @dataclass(frozen=True)
@@ -165,7 +136,7 @@ class Codec(Protocol):
         ``load()``: import heavy libraries and read weights now, not at first use. Called once in
         the process from which those that decode are forked, so that a restart costs nothing.
     min_psnr, fixed_shape : optional
-        What the codec states of itself; see `gencomm.codecs.conformance`.
+        What the codec states of itself; see `gencomm.testing.codecs`.
     """
 
     name: str

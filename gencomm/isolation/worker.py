@@ -42,7 +42,7 @@ def build(spec: str) -> tuple[Any, dict[str, Any]]:
 
 
 def traits(codec: Any) -> dict[str, Any]:
-    """What a codec states of itself for the conformance kit; see `gencomm.codecs.conformance`."""
+    """What a codec states of itself for the conformance kit; see `gencomm.testing.codecs`."""
     floor, shape = getattr(codec, "min_psnr", None), getattr(codec, "fixed_shape", None)
     return {
         "min_psnr": None if floor is None else float(floor),

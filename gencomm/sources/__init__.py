@@ -1,6 +1,7 @@
 """Sources of items: photographs that scikit-image brings, files, folders, packed sets."""
 
-from gencomm.sources.base import Source, hash_value, image_item
+from gencomm.items import hash_value, image_item
+from gencomm.sources.base import Source
 from gencomm.sources.paths import expand_path
 from gencomm.sources.registry import SOURCES, make_source
 

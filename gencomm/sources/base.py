@@ -2,49 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-import numpy as np
-
-from gencomm.codecs.contract import Item
-
-
-def hash_value(value: np.ndarray) -> str:
-    """SHA-256 of an array's type, shape and samples, as hexadecimal text.
-
-    The digest is over the JSON text ``["|u1", [height, width, 3]]`` (NumPy's type string and the
-    shape) followed by the samples, C order, little-endian.
-    """
-    value = np.ascontiguousarray(value)
-    if value.dtype.byteorder == ">":
-        value = value.astype(value.dtype.newbyteorder("<"))
-    digest = hashlib.sha256(json.dumps([value.dtype.str, list(value.shape)]).encode())
-    digest.update(value.data if value.size else b"")
-    return digest.hexdigest()
-
-
-def image_item(id: str, value: np.ndarray, meta: Mapping[str, Any] | None = None) -> Item:
-    """An item from samples, uint8 (height, width, 3) or (height, width) for grey.
-
-    Raises
-    ------
-    ValueError
-        Samples of another type or shape.
-    """
-    value = np.asarray(value)
-    colour = value.ndim == 3 and value.shape[2] == 3
-    if value.dtype != np.uint8 or not (colour or value.ndim == 2) or value.size == 0:
-        raise ValueError(
-            f"{id}: a picture is uint8 of shape (height, width, 3), or (height, width) for grey; "
-            f"got {value.dtype} of shape {value.shape}"
-        )
-    value = np.array(value, order="C")
-    value.flags.writeable = False
-    return Item(id, "image", value, hash_value(value), dict(meta or {}))
+from gencomm.items import Item
 
 
 class Source(Sequence[Item], ABC):

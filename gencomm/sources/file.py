@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gencomm.codecs.contract import Item
-from gencomm.sources.base import Source, image_item
+from gencomm.items import Item, image_item
+from gencomm.sources.base import Source
 from gencomm.sources.paths import expand_path
 from gencomm.sources.pictures import check_size, read_picture
 

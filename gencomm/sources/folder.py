@@ -8,8 +8,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from gencomm.codecs.contract import Item
-from gencomm.sources.base import Source, image_item
+from gencomm.items import Item, image_item
+from gencomm.sources.base import Source
 from gencomm.sources.paths import expand_path
 from gencomm.sources.pictures import check_size, read_picture
 

@@ -6,8 +6,8 @@ from importlib import resources
 from importlib.metadata import version
 
 from channels.spec import suggest
-from gencomm.codecs.contract import Item
-from gencomm.sources.base import Source, image_item
+from gencomm.items import Item, image_item
+from gencomm.sources.base import Source
 from gencomm.sources.pictures import check_size, read_picture
 
 #: Photographs in the wheel, colour first; the first five are the default.

@@ -105,9 +105,10 @@ def test_sojourns_have_their_means_and_do_not_depend_on_the_length():
         # a geometric time of mean m has variance m (m - 1)
         error = math.sqrt(mean * (mean - 1) / found.size)
         assert found.mean() == pytest.approx(mean, abs=5 * error)
-        assert stats.kstest(found, stats.geom(1 / mean).cdf).statistic < 2.7 / math.sqrt(
-            visits
-        ) + 1 / mean
+        assert (
+            stats.kstest(found, stats.geom(1 / mean).cdf).statistic
+            < 2.7 / math.sqrt(visits) + 1 / mean
+        )
     cut_starts, cut_ends = sojourns(generator(), p_bad, burst, 1000)
     np.testing.assert_array_equal(cut_starts, starts[starts < 1000])
     np.testing.assert_array_equal(cut_ends, np.minimum(ends[starts < 1000], 1000))
@@ -189,7 +190,7 @@ def test_packets_are_lost_whole(size):
     link = Link.parse(f"packet_erasure(0.3, bytes={size})")
     got = link.transmit(sent, range(200))
     lost = np.unpackbits(got.erased, axis=1, count=n_bits)
-    packets = -(-(-(-n_bits // 8)) // size)
+    packets = math.ceil(math.ceil(n_bits / 8) / size)
     share = []
     for number in range(packets):
         packet = lost[:, 8 * size * number : 8 * size * (number + 1)]

@@ -16,8 +16,8 @@ from gencomm.codecs.cae.codec import CAE, read_frame  # noqa: E402
 from gencomm.codecs.cae.export import pack  # noqa: E402
 from gencomm.codecs.cae.network import CompressiveAutoencoder, Shape  # noqa: E402
 from gencomm.codecs.contract import Received, Status  # noqa: E402
+from gencomm.items import image_item  # noqa: E402
 from gencomm.nn.gains import interpolation  # noqa: E402
-from gencomm.sources.base import image_item  # noqa: E402
 
 SMALL = Shape(width4=8, width8=8, width16=8, blocks4=1, blocks8=1, blocks16=1)
 LAMBDAS = (0.001, 0.005, 0.03)

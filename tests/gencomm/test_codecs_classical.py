@@ -15,8 +15,8 @@ from gencomm.codecs.contract import Received, Status
 from gencomm.codecs.jpeg import quality_tables
 from gencomm.codecs.jpeg2000 import resolutions
 from gencomm.codecs.registry import make_codec
-from gencomm.codecs.samples import sample_item
-from gencomm.sources.base import image_item
+from gencomm.items import image_item
+from gencomm.testing.samples import sample_item
 
 SPECS = ["jpeg", "jpeg_restart", "jpeg2000", "webp", "avif(speed=8)"]
 FORMATS = {"jpeg": "JPEG", "jpeg_restart": "JPEG", "jpeg2000": "JPEG2000", "webp": "WEBP"}

@@ -18,9 +18,9 @@ from gencomm.codecs.block_dct import COLOUR, _statistics, allocation, analyse, s
 from gencomm.codecs.contract import Received, Status
 from gencomm.codecs.fixed_length import COPIES, HEADER_BITS, label_table, read_size, size_bits
 from gencomm.codecs.registry import make_codec
-from gencomm.codecs.samples import sample_item
 from gencomm.codecs.scalar_quantiser import Quantiser, quantiser
-from gencomm.sources.base import image_item
+from gencomm.items import image_item
+from gencomm.testing.samples import sample_item
 
 
 def psnr(a, b):

@@ -9,8 +9,8 @@ import pytest
 from channels.bits import PackedBits
 from gencomm.codecs.contract import Received, Status
 from gencomm.codecs.registry import make_codec
-from gencomm.codecs.samples import sample_item
 from gencomm.isolation import CodecProcess, Limits
+from gencomm.testing.samples import sample_item
 
 CODECS = ["jpeg", "jpeg_restart", "jpeg2000", "webp", "avif(speed=9)", "raw", "block_dct"]
 CRASHERS = Path(__file__).parent.parent / "crashers"

@@ -168,7 +168,7 @@ def test_it_runs_in_a_sweep(installed, tmp_path):
         f"""
         import os
         from PIL import Image
-        from gencomm.codecs.samples import sample_picture
+        from gencomm.testing.samples import sample_picture
         os.chdir({str(tmp_path)!r})
         Image.fromarray(sample_picture(40, 60, 3)).save("pictures/one.png")
         import gencomm

@@ -11,7 +11,7 @@ from channels.bits import PackedBits
 from gencomm.codecs.contract import Encoded
 from gencomm.codecs.rate import TOLERANCE, check_rate, encode_at_rate
 from gencomm.codecs.registry import make_codec
-from gencomm.codecs.samples import sample_item
+from gencomm.testing.samples import sample_item
 
 ITEM = sample_item(100, 100)
 

@@ -15,7 +15,7 @@ import pytest
 from channels.bits import PackedBits
 from gencomm.codecs.contract import Received, Status
 from gencomm.isolation import CodecProcess, IsolationError, Limits, LocalCodec, open_codec
-from gencomm.sources.base import image_item
+from gencomm.items import image_item
 
 PLUGIN = Path(__file__).parent / "plugin_hostile"
 LIMITS = Limits(seconds=1.0, memory=2**29, encode_seconds=5, start_seconds=20)
@@ -286,7 +286,7 @@ def test_a_worker_starts_again_quickly(hostile, codec):
 
 
 def test_the_way_through_another_process_is_short(hostile):
-    from gencomm.codecs.samples import sample_item
+    from gencomm.testing.samples import sample_item
 
     item = sample_item(512, 768, 3)
     with CodecProcess("jpeg(quality=30)") as process:

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from channels.conformance import check_channel, parametrize_channel_checks
-from gencomm.codecs.conformance import check_codec, parametrize_with_checks
+from gencomm.testing.codecs import check_codec, parametrize_with_checks
 
 __all__ = [
     "check_channel",

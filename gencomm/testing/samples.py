@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gencomm.codecs.contract import Item
-from gencomm.sources.base import image_item
+from gencomm.items import image_item
 
 
 def sample_picture(height: int, width: int, channels: int = 0) -> np.ndarray:

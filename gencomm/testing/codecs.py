@@ -31,10 +31,10 @@ import numpy as np
 from channels.bits import PackedBits
 from channels.conformance import NotApplicable, Outcome
 from gencomm.codecs.contract import Encoded, Item, Received, Status
-from gencomm.codecs.samples import sample_item
 from gencomm.isolation import CodecProcess, IsolationError, Limits, LocalCodec
 from gencomm.isolation.limits import Outcome as Trial
-from gencomm.sources.base import hash_value, image_item
+from gencomm.items import hash_value, image_item
+from gencomm.testing.samples import sample_item
 
 #: What a codec may use while it is checked, unless the caller says otherwise.
 LIMITS = Limits(seconds=10, memory=2**30, encode_seconds=120)

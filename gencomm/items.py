@@ -1,0 +1,75 @@
+"""Items: what is sent. Below sources, codecs and metrics, which all speak of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing to send.
+
+    Attributes
+    ----------
+    id : str
+        Stable name within its source.
+    modality : str
+        "image", "video", "weights" or "embeddings".
+    value : array
+        For an image: uint8, shape (height, width, 3), or (height, width) for grey.
+    hash : str
+        SHA-256 of shape, type and samples.
+    meta : dict
+        Whatever a source knows besides (frame rate, origin, notes on conversions).
+    """
+
+    id: str
+    modality: str
+    value: np.ndarray
+    hash: str
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def pixels(self) -> int:
+        """Width x height (x frames): what bits per pixel are counted over."""
+        return int(np.prod(self.value.shape[:-1] if self.value.ndim > 2 else self.value.shape))
+
+
+def hash_value(value: np.ndarray) -> str:
+    """SHA-256 of an array's type, shape and samples, as hexadecimal text.
+
+    The digest is over the JSON text ``["|u1", [height, width, 3]]`` (NumPy's type string and the
+    shape) followed by the samples, C order, little-endian.
+    """
+    value = np.ascontiguousarray(value)
+    if value.dtype.byteorder == ">":
+        value = value.astype(value.dtype.newbyteorder("<"))
+    digest = hashlib.sha256(json.dumps([value.dtype.str, list(value.shape)]).encode())
+    digest.update(value.data if value.size else b"")
+    return digest.hexdigest()
+
+
+def image_item(id: str, value: np.ndarray, meta: Mapping[str, Any] | None = None) -> Item:
+    """An item from samples, uint8 (height, width, 3) or (height, width) for grey.
+
+    Raises
+    ------
+    ValueError
+        Samples of another type or shape.
+    """
+    value = np.asarray(value)
+    colour = value.ndim == 3 and value.shape[2] == 3
+    if value.dtype != np.uint8 or not (colour or value.ndim == 2) or value.size == 0:
+        raise ValueError(
+            f"{id}: a picture is uint8 of shape (height, width, 3), or (height, width) for grey; "
+            f"got {value.dtype} of shape {value.shape}"
+        )
+    value = np.array(value, order="C")
+    value.flags.writeable = False
+    return Item(id, "image", value, hash_value(value), dict(meta or {}))
