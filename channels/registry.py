@@ -14,7 +14,7 @@ from functools import cached_property
 from importlib.metadata import entry_points
 from typing import Any
 
-from channels.spec import Chain, Spec, SpecError, format_value, parse_spec, suggest
+from channels.spec import Chain, Spec, SpecError, format_value, parse_chain, parse_spec, suggest
 
 #: Set to "none" to shut out plug-ins of other packages.
 PLUGINS_VARIABLE = "GENCOMM_PLUGINS"
@@ -240,12 +240,24 @@ def _convert(value: Any, parameter: inspect.Parameter, what: str, spec: Spec, in
         if typing.get_origin(wanted) in (typing.Union, types.UnionType)
         else (wanted,)
     )
+    if isinstance(value, str) and str not in options and {Spec, Chain} & set(options):
+        value = _stage_named(value, spec, index)
     for option in options:
         fits, converted = _fit(value, option)
         if fits:
             return converted
     words = " or ".join(_word(option) for option in options)
     raise spec.error(f"{what}: {parameter.name} must be {words}, got {format_value(value)}", index)
+
+
+def _stage_named(word: str, spec: Spec, index: int) -> Any:
+    """The stage that a bare word stands for where stages are wanted, pointing at the word."""
+    try:
+        [stage] = parse_chain(word)
+    except ValueError:  # no stage, or several in quotes
+        return word
+    span = spec.spans[index] if index < len(spec.spans) else spec.span
+    return Spec(stage.name, stage.args, stage.kwargs, spec.text, span)
 
 
 def _fit(value: Any, option: Any) -> tuple[bool, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 from channels.ledger import together
 from channels.link import CHANNELS
 from channels.noise import split
-from channels.spec import Chain, parse_chain
+from channels.spec import Chain
 from channels.stage import Batch, ClassSizes, Context, Sizes, Stage
 
 
@@ -34,7 +34,7 @@ class Unequal(Stage):
         ``none`` for bits that go without.
     """
 
-    def __init__(self, *codes: Chain | str | None):
+    def __init__(self, *codes: Chain | None):
         if not codes:
             raise ValueError("name a code for each class, such as unequal(ldpc(rate=1/3), none)")
         self.branches = [_Branch.build(code) for code in codes]
@@ -137,10 +137,9 @@ class _Branch:
     stages: tuple[Stage, ...]
 
     @classmethod
-    def build(cls, code: Chain | str | None) -> _Branch:
-        chain = parse_chain(code) if isinstance(code, str) else code or ()
+    def build(cls, chain: Chain | None) -> _Branch:
         stages = []
-        for spec in chain:
+        for spec in chain or ():
             stage = CHANNELS.create(spec)
             if stage.medium or stage.takes != "bits" or stage.gives != "bits":
                 raise spec.error(f"{spec.name} protects no bits; media and modulations come after")

@@ -110,7 +110,7 @@ def test_plugins_are_listed_loaded_late_and_can_be_shut_out(monkeypatch):
     assert Registry("g", {"own": "fractions:Fraction"}, "thing").names() == ["own"]
 
 
-def several(*parts: Chain | str | None, size: int = 1):
+def several(*parts: Chain | None, size: int = 1):
     return parts, size
 
 
@@ -120,10 +120,13 @@ def test_parameters_of_any_number(registry):
     parts, size = registry.create("several(a(x=1)|b, none, word, size=2)")
     assert [str(part) for part in parts] == ["a(x=1)|b", "None", "word"]
     assert size == 2
+    assert isinstance(parts[2], Chain), "where stages are wanted a bare word is one"
     assert registry.canonical("several( a(x=1) |b(),none,size=1)") == "several(a(x=1)|b,none)"
+    for same in ("several(word)", "several(word())", "several('word')"):
+        assert registry.canonical(same) == registry.canonical("several(word)")
     with pytest.raises(SpecError, match="parts are given without a name"):
         registry.create("several(parts=a)")
-    with pytest.raises(SpecError, match="parts must be a chain or text or none, got true"):
+    with pytest.raises(SpecError, match="parts must be a chain or none, got true"):
         registry.create("several(a, true)")
 
 
