@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from channels.fec.code import Code, DecodedBlocks, check_blocks, hard_decisions
+from channels.fec.code import Code, DecodedBlocks, check_received, hard_decisions
 
 
 class BinaryAlgebraicCode(Code):
@@ -21,7 +21,7 @@ class BinaryAlgebraicCode(Code):
         raise NotImplementedError
 
     def decode(self, received: np.ndarray, erased: np.ndarray | None = None) -> DecodedBlocks:
-        bits, erased = hard_decisions(check_blocks(received, self.n, "received"), erased)
+        bits, erased = hard_decisions(check_received(received, self.n), erased)
         if erased is None:
             words, ok = self.correct(bits)
             return DecodedBlocks(words[:, : self.k], ok)

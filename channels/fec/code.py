@@ -30,7 +30,7 @@ class DecodedBlocks:
 class Code:
     """Base class of block codes; a terminated or tail-biting convolutional code is one too.
 
-    >>> code = ldpc(k=1024, rate=Fraction(1, 2))     # doctest: +SKIP
+    >>> code = ldpc_code(k=1024, rate=Fraction(1, 2))  # doctest: +SKIP
     >>> coded = code.encode(bits)                    # (blocks, k) -> (blocks, n)
     >>> code.decode(llr).bits                        # (blocks, n) -> (blocks, k)
 
@@ -86,6 +86,21 @@ def check_blocks(array: np.ndarray, length: int, what: str) -> np.ndarray:
     return array
 
 
+def check_received(array: np.ndarray, length: int) -> np.ndarray:
+    """`array` itself where a decoder can work on it: uint8 or floating, shape (blocks, length).
+
+    Raises
+    ------
+    ValueError
+        Of a wrong shape.
+    TypeError
+        Of another type: whether 0 and 1 are bits or LLRs would be a guess.
+    """
+    if array.dtype != np.uint8 and not np.issubdtype(array.dtype, np.floating):
+        raise TypeError(f"received must be uint8 (hard bits) or floating (LLRs), got {array.dtype}")
+    return check_blocks(array, length, "received")
+
+
 def hard_decisions(
     received: np.ndarray, erased: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray | None]:
@@ -105,7 +120,7 @@ def hard_decisions(
     """
     if received.dtype == np.uint8:
         return received, erased
-    silent = (received == 0) | np.isnan(received)
+    silent: np.ndarray = np.isnan(received) | (received == 0)
     if erased is not None:
         silent |= erased
     return (received < 0).astype(np.uint8), silent if silent.any() else None

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from channels.fec.code import Code, DecodedBlocks, check_blocks
+from channels.fec.code import Code, DecodedBlocks, check_blocks, check_received
 from channels.fec.stage import CodeStage
 
 #: Delays tapped by generator A = 133 (octal) and B = 171: IEEE 802.11-2020, 17.3.5.6.
@@ -107,7 +107,7 @@ class ConvolutionalCode(Code):
         """
         from channels.fec import viterbi_kernel as kernel
 
-        received = check_blocks(received, self.n, "received bits or LLRs")
+        received = check_received(received, self.n)
         if received.dtype != np.uint8 and self.soft:
             llr = np.ascontiguousarray(received, np.float32)
         else:

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from channels.fec.code import Code, DecodedBlocks, check_blocks, hard_decisions
+from channels.fec.code import Code, DecodedBlocks, check_blocks, check_received, hard_decisions
 from channels.fec.finite_field import PRIMITIVE_POLYNOMIALS, field
 from channels.fec.stage import CodeStage
 
@@ -115,10 +115,10 @@ class ReedSolomonCode(Code):
 
     def decode(self, received: np.ndarray, erased: np.ndarray | None = None) -> DecodedBlocks:
         """Decode blocks of bits; a byte of which one bit is erased is erased."""
-        bits, erased = hard_decisions(check_blocks(received, self.n, "received"), erased)
-        lost = None
+        bits, erased = hard_decisions(check_received(received, self.n), erased)
+        lost: np.ndarray | None = None
         if erased is not None:
-            lost = erased.reshape(-1, self.n_bytes, 8).any(axis=2)
+            lost = np.logical_or.reduce(erased.reshape(-1, self.n_bytes, 8), axis=2)
         messages, ok = self.decode_bytes(np.packbits(bits, axis=1), lost)
         return DecodedBlocks(np.unpackbits(messages, axis=1), ok)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from channels.fec.code import Code, DecodedBlocks, check_blocks
+from channels.fec.code import Code, DecodedBlocks, check_blocks, check_received
 from channels.fec.stage import CodeStage, soft_or_hard
 from channels.stage import Batch
 
@@ -35,7 +35,7 @@ class RepetitionCode(Code):
 
         Certainties (infinite LLRs) that contradict each other, and NaN, say nothing.
         """
-        received = check_blocks(received, self.n, "received")
+        received = check_received(received, self.n)
         if received.dtype == np.uint8:
             votes = 1 - 2 * received.astype(np.float32)
             if erased is not None:

@@ -410,5 +410,7 @@ def test_wrong_shapes_say_what_is_right():
     code = ConvolutionalCode(10)
     with pytest.raises(ValueError, match=r"\(blocks, 32\), got \(2, 31\)"):
         code.decode(np.zeros((2, 31), np.float32))
+    with pytest.raises(TypeError, match=r"uint8 \(hard bits\) or floating \(LLRs\), got int64"):
+        code.decode(np.zeros((2, 32), np.int64))
     with pytest.raises(ValueError, match=r"\(blocks, 10\), got \(10,\)"):
         code.encode(np.zeros(10, np.uint8))
