@@ -21,7 +21,11 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--option", action="append", default=[], metavar="NAME=VALUE", help="of the recipe"
+    )
     args = vars(parser.parse_args())
+    args["options"] = dict(option.split("=", 1) for option in args.pop("option"))
     args["seconds"] = 3600 * args.pop("hours")
     train(args.pop("recipe"), **args)
 

@@ -2,8 +2,8 @@
 
 A run is a folder: ``checkpoint.safetensors`` (weights, their moving average, optimiser, random
 states, step), ``decayed.safetensors`` (the same for a decay of the learning rate, if one was
-run), ``weights.safetensors`` (the moving average alone, half precision), ``log.jsonl`` (each
-evaluation) and ``sheet-*.png``. The same command goes on from where it stopped.
+run), ``weights.safetensors`` and ``decayed-weights.safetensors`` (their moving averages alone,
+half precision), ``log.jsonl`` (each evaluation) and ``sheet-*.png``. The same command goes on from where it stopped.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ from gencomm.training.schedule import Schedule, ema_decay
 VALIDATION_COUNT, VALIDATION_SIDE = 20, 256
 #: Pictures of the monitor set.
 MONITOR_COUNT = 6
+#: What a line shows of each operating point, and how.
+SHOWN = {"bpp": ".3f", "psnr": ".2f", "ms_ssim": ".4f"}
 
 
 @dataclass(frozen=True)
@@ -201,7 +203,12 @@ def report(run: Run, out: Path, end: float, monitor: bool) -> dict[str, Any]:
     """Evaluate the averaged weights, print a line, and write log, sheet and weights."""
     network = run.averaged()
     result = run.recipe.evaluate(network, run.data.validation)
-    entry: dict[str, Any] = {"step": run.step, "seconds": round(run.seconds), **result}
+    entry: dict[str, Any] = {
+        "step": run.step,
+        "seconds": round(run.seconds),
+        "learning_rate": run.recipe.learning_rate * run.schedule(run.step),
+        **result,
+    }
     _say(run, "validation", result, end)
     if monitor and run.data.monitor:
         entry["monitor"] = run.recipe.evaluate(network, run.data.monitor)
@@ -209,7 +216,10 @@ def report(run: Run, out: Path, end: float, monitor: bool) -> dict[str, Any]:
     if monitor:
         sheet = run.recipe.sheet(network, run.data.validation[:3])
         Image.fromarray(sheet).save(out / f"sheet-{run.step:07d}.png")
-        run.save_weights(out / "weights.safetensors")
+        decayed = run.schedule.decay_from is not None
+        run.save_weights(
+            out / ("decayed-weights.safetensors" if decayed else "weights.safetensors")
+        )
     with open(out / "log.jsonl", "a", encoding="utf-8") as log:
         log.write(json.dumps(entry) + "\n")
     return entry
@@ -217,9 +227,8 @@ def report(run: Run, out: Path, end: float, monitor: bool) -> dict[str, Any]:
 
 def _say(run: Run, what: str, result: dict[str, Any], end: float) -> None:
     points = " ".join(
-        "/".join(f"{point[key]:.3f}" if key == "bpp" else f"{point[key]:.2f}" for key in shown)
+        "/".join(f"{point[key]:{form}}" for key, form in SHOWN.items() if key in point)
         for point in result["points"]
-        if (shown := [key for key in ("bpp", "psnr", "ms_ssim") if key in point])
     )
     left = max(end - run.seconds, 0)
     print(
@@ -241,6 +250,7 @@ def train(
     device: str = "cpu",
     threads: int = 1,
     seed: int = 0,
+    options: dict[str, str] | None = None,
     intervals: Intervals = Intervals(),
 ) -> Run:
     """Train a network, or go on training it.
@@ -267,6 +277,8 @@ def train(
     threads : int
         Of torch.
     seed : int
+    options : dict, optional
+        Of the recipe, such as ``{"distortion": "ms_ssim"}``.
     intervals : Intervals
 
     Returns
@@ -275,7 +287,7 @@ def train(
         As it stands at the end.
     """
     torch.set_num_threads(threads)
-    chosen = load_recipe(recipe) if isinstance(recipe, str) else recipe
+    chosen = load_recipe(recipe, **(options or {})) if isinstance(recipe, str) else recipe
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     run = Run(chosen, load_data(chosen, data), device, seed)
@@ -324,8 +336,8 @@ def _loop(
         numbers.append(run.one_step())
 
 
-def load_recipe(name: str) -> Recipe:
-    """The recipe of a learned codec, ``gencomm.codecs.<name>.recipe``.
+def load_recipe(name: str, **options: str) -> Recipe:
+    """The recipe of a learned codec, ``gencomm.codecs.<name>.recipe.recipe(**options)``.
 
     Raises
     ------
@@ -333,7 +345,7 @@ def load_recipe(name: str) -> Recipe:
         There is none of that name.
     """
     try:
-        return importlib.import_module(f"gencomm.codecs.{name}.recipe").RECIPE
+        return importlib.import_module(f"gencomm.codecs.{name}.recipe").recipe(**options)
     except ModuleNotFoundError as error:
         if error.name and not error.name.startswith("gencomm.codecs"):
             raise  # torch is missing, say

@@ -15,6 +15,7 @@ from gencomm.codecs.cae import inference  # noqa: E402
 from gencomm.codecs.cae.codec import CAE, read_frame  # noqa: E402
 from gencomm.codecs.cae.export import pack  # noqa: E402
 from gencomm.codecs.cae.network import CompressiveAutoencoder, Shape  # noqa: E402
+from gencomm.codecs.cae.recipe import CAERecipe  # noqa: E402
 from gencomm.codecs.contract import Received, Status  # noqa: E402
 from gencomm.items import image_item  # noqa: E402
 from gencomm.nn.gains import interpolation  # noqa: E402
@@ -287,3 +288,33 @@ def test_the_start_is_an_orthonormal_transform():
         energy = latents[0].square().sum() + latents[1].square().sum()
     assert (out - x).abs().max() < 0.01
     assert energy.item() == pytest.approx(network.normalise(x).square().sum().item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("distortion", ["mse", "ms_ssim"])
+def test_a_step_of_training_has_a_gradient_everywhere(distortion):
+    recipe = CAERecipe(distortion)
+    torch.manual_seed(0)
+    network = CompressiveAutoencoder(recipe.lambdas, SMALL)
+    side = recipe.side
+    crops = np.stack([picture(side, side, seed) for seed in range(2)]).transpose(0, 3, 1, 2)
+    crops = torch.from_numpy(np.ascontiguousarray(crops))
+    recipe.start(network, crops)
+    assert sum(len(group["params"]) for group in recipe.groups(network)) == len(
+        list(network.parameters())
+    )
+    with torch.no_grad():  # zeros pass no gradient on
+        for parameter in network.parameters():
+            if not parameter.any():
+                parameter.normal_(0, 0.01)
+    loss, numbers = recipe.loss(network.train(), crops, torch.Generator().manual_seed(0))
+    loss.backward()
+    assert numbers["loss"] == loss.item()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+        assert parameter.grad.any(), name
+
+
+def test_an_unknown_distortion():
+    with pytest.raises(ValueError, match="mse or ms_ssim"):
+        CAERecipe("psnr")

@@ -13,6 +13,7 @@ from gencomm.nn.context import PASSES, MagnitudeContext, neighbours  # noqa: E40
 from gencomm.nn.entropy import GaussianScaleMixture  # noqa: E402
 from gencomm.nn.gains import Gains, interpolation  # noqa: E402
 from gencomm.nn.layers import Bottleneck, SubPixel  # noqa: E402
+from gencomm.nn.losses import LEAST_SIDE, ms_ssim, squared_error  # noqa: E402
 from gencomm.nn.quantise import clip_identity, round_identity, uniform_noise  # noqa: E402
 from gencomm.nn.tiling import windows  # noqa: E402
 from gencomm.nn.transforms import COLOUR, HAAR, colour_dct, dct_matrix  # noqa: E402
@@ -228,3 +229,21 @@ def test_scales_are_positive_and_fall_back_to_the_base(context):
     assert not mean.any()
     assert torch.allclose(scales[0], base[None, :3, None, None].expand_as(scales[0]))
     assert torch.allclose(scales[1], base[None, 3:, None, None].expand_as(scales[1]))
+
+
+def test_ms_ssim_agrees_with_an_independent_program():
+    theirs = pytest.importorskip("pytorch_msssim")
+    torch.manual_seed(0)
+    x = torch.nn.functional.avg_pool2d(torch.rand(2, 3, 181, 200) * 255, 5, 1, 2)
+    y = (x + 20 * torch.randn_like(x)).clamp(0, 255)
+    expected = theirs.ms_ssim(x, y, data_range=255, size_average=False)
+    assert ms_ssim(x, y).numpy() == pytest.approx(expected.numpy(), abs=1e-5)
+    assert ms_ssim(x, x).numpy() == pytest.approx(np.ones(2), abs=1e-6)
+    with pytest.raises(ValueError, match="sides of 161"):
+        ms_ssim(x[..., : LEAST_SIDE - 1], y[..., : LEAST_SIDE - 1])
+
+
+def test_squared_error_of_each_picture():
+    x = torch.zeros(2, 3, 4, 4)
+    y = torch.stack([torch.full((3, 4, 4), 2.0), torch.full((3, 4, 4), 5.0)])
+    assert squared_error(x, y).tolist() == [4, 25]

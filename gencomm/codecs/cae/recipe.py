@@ -10,26 +10,42 @@ import torch
 from torch import Tensor, nn
 
 from gencomm.codecs.cae.network import STRIDE, CompressiveAutoencoder
+from gencomm.nn.losses import ms_ssim, squared_error
 
 #: Weights of the mean squared error (8-bit units) against bits per pixel, ascending.
 LAMBDAS = tuple(float(value) for value in np.geomspace(0.0009, 0.045, 6).round(6))
 
+#: Weights of 1 - MS-SSIM that lead to about the same rates.
+MS_SSIM_LAMBDAS = tuple(float(value) for value in np.geomspace(2, 160, 6).round(3))
+
 
 class CAERecipe:
-    """Rate + lambda x mean squared error, all rates in one network.
+    """Rate + lambda x distortion, all rates in one network.
 
     Each crop of a batch draws its rate uniformly on a logarithmic scale of lambda. Its loss is
     divided by the square root of lambda: the optimum of rate + lambda x error grows about as
     fast, and without the division the high rates would take nearly all of the gradient.
+
+    Parameters
+    ----------
+    distortion : str
+        "mse", the mean squared error, or "ms_ssim", 1 - MS-SSIM.
     """
 
-    name = "cae"
     train_set, validation_set, monitor_set = "photos.npz", "photos_val.npz", "kodak.npz"
-    side, batch = 128, 8
     learning_rate, warmup, clip_norm, ema = 1e-3, 200, 1.0, 0.9995
     #: The linear path starts near its optimum and feels a large step most; the rate model and
     #: the gains are few, far from theirs, and have gradients of their own scale.
     factors = {"linear": 0.2, "rate": 5.0}  # noqa: RUF012
+
+    def __init__(self, distortion: str = "mse"):
+        if distortion not in ("mse", "ms_ssim"):
+            raise ValueError(f"distortion is mse or ms_ssim, not {distortion!r}")
+        self.distortion = distortion
+        if distortion == "mse":
+            self.name, self.lambdas, self.side, self.batch = "cae", LAMBDAS, 128, 8
+        else:  # five scales need larger crops
+            self.name, self.lambdas, self.side, self.batch = "cae_ms_ssim", MS_SSIM_LAMBDAS, 176, 4
 
     def network(self) -> CompressiveAutoencoder:
         """A fresh network."""
@@ -69,7 +85,7 @@ class CAERecipe:
         self, network: nn.Module, crops: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, float]]:
         """Weighted mean of rate + lambda x distortion over a batch."""
-        lambdas = network.lambdas
+        lambdas = self.lambdas
         top = len(lambdas) - 1
         position = torch.rand(len(crops), generator=generator, device=crops.device) * top
         weight = math.log(lambdas[0]) + position / top * math.log(lambdas[-1] / lambdas[0])
@@ -77,24 +93,31 @@ class CAERecipe:
         x = crops.float()
         with torch.autocast(x.device.type, torch.bfloat16):
             out, bits = network(x, position, generator)
-        error = (out - x).square().mean((1, 2, 3))
+        error = self._error(out, x)
         bpp = bits / (x.shape[2] * x.shape[3])
         loss = ((bpp + weight * error) * (weight / lambdas[len(lambdas) // 2]).rsqrt()).mean()
-        return loss, {"loss": loss.item(), "bpp": bpp.mean().item(), "mse": error.mean().item()}
+        shown = {"loss": loss, "bpp": bpp.mean(), self.distortion: error.mean()}
+        return loss, {name: value.item() for name, value in shown.items()}
+
+    def _error(self, out: Tensor, x: Tensor) -> Tensor:
+        return squared_error(out, x) if self.distortion == "mse" else 1 - ms_ssim(out, x)
 
     @torch.no_grad()
     def evaluate(self, network: nn.Module, pictures: list[np.ndarray]) -> dict[str, Any]:
-        """Estimated bits per pixel and PSNR at each rate; the score is the mean log of the loss."""
+        """Estimated bits per pixel, PSNR and MS-SSIM at each rate; the score is the mean log of
+        the loss. Pictures need sides of at least 176 pixels.
+        """
         points = []
-        for position, value in enumerate(network.lambdas):
+        for position, value in enumerate(self.lambdas):
             rows = []
             for picture in pictures:
                 x, out, bits = _code(network, picture, position)
-                error = (out - x).square().mean().item()
+                psnr = 10 * math.log10(255**2 / squared_error(out, x).item())
                 bpp = bits.item() / (x.shape[2] * x.shape[3])
-                rows.append((bpp, 10 * math.log10(255**2 / error), bpp + value * error))
-            bpp, psnr, loss = np.mean(rows, 0).tolist()
-            points.append({"bpp": bpp, "psnr": psnr, "loss": loss})
+                similarity = ms_ssim(out, x).item()
+                rows.append((bpp, psnr, similarity, bpp + value * self._error(out, x).item()))
+            names = ("bpp", "psnr", "ms_ssim", "loss")
+            points.append(dict(zip(names, np.mean(rows, 0).tolist(), strict=True)))
         score = float(np.mean([math.log(point["loss"]) for point in points]))
         return {"score": score, "points": points}
 
@@ -121,4 +144,4 @@ def _code(network: nn.Module, picture: np.ndarray, position: int) -> tuple[Tenso
     return x, out, bits
 
 
-RECIPE = CAERecipe()
+recipe = CAERecipe
