@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from channels.fec.code import Code, DecodedBlocks, check_blocks
+from channels.fec.code import Code, DecodedBlocks, check_blocks, check_received
 from channels.fec.crc import CRCS
 from channels.fec.ldpc_block import Decoder, LDPCBlock, as_llr, default_graph
 from channels.fec.ldpc_graph import base_graph, fewest_sent
@@ -97,7 +97,7 @@ class TransportBlock(Code):
 
         A block is `ok` where its CRC is right. `iterations` is the most that a part took.
         """
-        llr = as_llr(check_blocks(received, self.n, "received bits or LLRs"), erased)
+        llr = as_llr(check_received(received, self.n), erased)
         rows, most = llr.shape[0], np.zeros(llr.shape[0], np.int32)
         filled = np.empty((rows, len(self.blocks), self._part), np.uint8)
         for code, which, columns in self._groups():

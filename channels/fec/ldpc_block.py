@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from channels.fec.code import Code, DecodedBlocks, check_blocks
+from channels.fec.code import Code, DecodedBlocks, check_blocks, check_received
 from channels.fec.ldpc_graph import (
     CORE_ROWS,
     base_graph,
@@ -119,7 +119,7 @@ class LDPCBlock(Code):
     def decode(self, received: np.ndarray, erased: np.ndarray | None = None) -> DecodedBlocks:
         from channels.fec import ldpc_kernels
 
-        llr = as_llr(check_blocks(received, self.n, "received bits or LLRs"), erased)
+        llr = as_llr(check_received(received, self.n), erased)
         blocks = llr.shape[0]
         bits = np.empty((blocks, self.k), np.uint8)
         ok, iterations = np.empty(blocks, np.bool_), np.empty(blocks, np.int32)

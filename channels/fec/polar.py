@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from channels.fec.code import Code, DecodedBlocks, check_blocks
+from channels.fec.code import Code, DecodedBlocks, check_blocks, check_received
 from channels.fec.crc import CRC, CRCS
 from channels.fec.ldpc_block import as_llr
 from channels.fec.polar_construction import construct, tree_nodes
@@ -102,7 +102,7 @@ class PolarCode(Code):
         """
         from channels.fec import polar_kernels
 
-        llr = as_llr(check_blocks(received, self.n, "received bits or LLRs"), erased)
+        llr = as_llr(check_received(received, self.n), erased)
         blocks = llr.shape[0]
         crc = (self.crc.width, self.crc.polynomial) if self.crc else (0, 0)
         decoded, right = [], np.ones(blocks, bool)

@@ -118,3 +118,9 @@ def test_the_modulation_sets_the_interleaver():
 def test_what_can_not_be_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_numbers_that_might_be_bits_or_llrs_are_refused():
+    for code in (ldpc_code(40, 0.5), ldpc_code(40, 0.25, crc=True)):
+        with pytest.raises(TypeError, match="hard bits"):
+            code.decode(np.zeros((1, code.n), np.int64))
