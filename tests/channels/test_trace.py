@@ -71,8 +71,10 @@ def test_what_is_recorded_is_what_the_link_left(coded):
 
 def test_same_arguments_same_bytes(folder):
     files = [folder / "one.trace", folder / "other.trace", folder / "third.trace"]
+    done = []
     for file, seed in zip(files, (1, 1, 2), strict=True):
-        channels.record("bsc(0.01)", 800, 70, file, seed=seed)
+        channels.record("bsc(0.01)", 800, 70, file, seed=seed, progress=done.append)
+    assert done[-1] == 70
     one, other, third = (file.read_bytes() for file in files)
     assert one == other != third
     assert [f.name for f in folder.iterdir() if f.name.startswith(".")] == []
