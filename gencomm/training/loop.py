@@ -3,7 +3,8 @@
 A run is a folder: ``checkpoint.safetensors`` (weights, their moving average, optimiser, random
 states, step), ``decayed.safetensors`` (the same for a decay of the learning rate, if one was
 run), ``weights.safetensors`` and ``decayed-weights.safetensors`` (their moving averages alone,
-half precision), ``log.jsonl`` (each evaluation) and ``sheet-*.png``. The same command goes on from where it stopped.
+half precision), ``log.jsonl`` (each evaluation) and ``sheet-*.png``. The same command goes on
+from where it stopped.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from gencomm.training.checkpoint import (
 from gencomm.training.data import Pictures, data_path, load_pictures
 from gencomm.training.optimiser import Muon
 from gencomm.training.recipe import Recipe
-from gencomm.training.schedule import Schedule, ema_decay
+from gencomm.training.schedule import Schedule
 
 #: Pictures that validation measures, and the side that they are cut to.
 VALIDATION_COUNT, VALIDATION_SIDE = 20, 256
@@ -110,7 +111,7 @@ class Run:
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip_norm)
         if torch.isfinite(norm):
             self.optimiser.step()
-        decay = ema_decay(self.recipe.ema, self.step)
+        decay = self.schedule.ema(self.recipe.ema, self.step)
         with torch.no_grad():
             for name, value in self.network.state_dict().items():
                 self.ema[name].lerp_(value, 1 - decay)

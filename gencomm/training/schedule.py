@@ -40,7 +40,12 @@ class Schedule:
         """Whether the decay has come to zero."""
         return self.decay_from is not None and step >= self.decay_from + self.decay_steps
 
+    def ema(self, decay: float, step: int) -> float:
+        """Decay of the moving average of the weights at a step.
 
-def ema_decay(decay: float, step: int) -> float:
-    """Decay of the moving average at a step: short at first, so that it forgets the start."""
-    return min(decay, (1 + step) / (10 + step))
+        Short at first, so that it forgets the start. In the decay of the learning rate it reaches
+        over no more than a tenth: the weights from before that are worse.
+        """
+        shortest = 1 - 10 / max(self.decay_steps, 10)
+        longest = decay if self.decay_from is None else min(decay, shortest)
+        return min(longest, (1 + step) / (10 + step))

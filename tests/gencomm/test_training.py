@@ -19,7 +19,7 @@ from gencomm.training.checkpoint import read_checkpoint, write_checkpoint  # noq
 from gencomm.training.data import data_path, load_pictures  # noqa: E402
 from gencomm.training.loop import load_recipe  # noqa: E402
 from gencomm.training.optimiser import Muon, orthogonalise  # noqa: E402
-from gencomm.training.schedule import Schedule, ema_decay  # noqa: E402
+from gencomm.training.schedule import Schedule  # noqa: E402
 
 
 class Toy:
@@ -219,9 +219,11 @@ def test_the_schedule():
     assert decay.finished(200)
 
 
-def test_the_average_forgets_the_start():
-    assert ema_decay(0.999, 0) == 0.1
-    assert ema_decay(0.999, 10**6) == 0.999
+def test_the_average_forgets_the_start_and_what_precedes_a_decay():
+    assert Schedule(4).ema(0.999, 0) == 0.1
+    assert Schedule(4).ema(0.999, 10**6) == 0.999
+    assert Schedule(4, 10**6, 2000).ema(0.999, 10**6) == 0.995
+    assert Schedule(4, 10**6, 2000).ema(0.9, 10**6) == 0.9
 
 
 def test_orthogonalised_matrices_have_singular_values_near_one():
