@@ -98,13 +98,12 @@ class ContextTables:
             One is missing, or they don't fit each other.
         """
         tables = Tables(arrays["frequencies"], arrays["reach"])
-        names = ("same", "near", "own", "mean", "base", "unit", "gain", "first", "count")
-        whole = [arrays[name].astype(np.float64) for name in names[:7]]
-        ints = [arrays[name].astype(np.int64) for name in ("first", "count")]
-        thresholds = arrays["thresholds"].astype(np.float64)
-        if int(ints[1].sum()) != len(tables):
+        exact = ("same", "near", "own", "mean", "base", "unit", "gain", "thresholds")
+        whole = {name: arrays[name].astype(np.float64) for name in exact}
+        steps = {name: arrays[name].astype(np.int64) for name in ("first", "count")}
+        if int(steps["count"].sum()) != len(tables):
             raise ValueError("the tables are not as many as the channels say")
-        return cls(*whole, *ints, thresholds, int(arrays["lowest"][0]), tables)
+        return cls(**whole, **steps, lowest=int(arrays["lowest"][0]), tables=tables)
 
     @property
     def coarse(self) -> int:

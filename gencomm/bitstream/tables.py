@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -70,8 +71,11 @@ class Tables:
     def __post_init__(self) -> None:
         if int(self.reach.astype(np.int64).sum()) + self.reach.size != self.frequencies.size:
             raise ValueError("the tables' reach doesn't fit their frequencies")
-        starts = np.concatenate([[0], np.cumsum(self.reach.astype(np.int64) + 1)])
-        object.__setattr__(self, "_starts", starts)
+
+    @cached_property
+    def _starts(self) -> np.ndarray:
+        """Where each row begins."""
+        return np.concatenate([[0], np.cumsum(self.reach.astype(np.int64) + 1)])
 
     def __len__(self) -> int:
         return self.reach.size
