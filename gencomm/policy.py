@@ -284,7 +284,7 @@ class CellLedger:
 
 def ledger(item: Item, encoded: Encoded, wire: Wire, link: Link) -> CellLedger:
     """Account for an item sent over a link."""
-    on_link = link.ledger(wire.payload.n_bits)
+    on_link = link.ledger(wire.payload.n_bits, wire.classes)
     pixels = max(1, item.pixels)
     samples = int(item.value.size)
     height, width = item.value.shape[:2] if item.value.ndim > 1 else (1, item.value.size)

@@ -82,7 +82,7 @@ def make_plan(resolved: Resolved, seen: Callable[[int, int], None] | None = None
                             **common,
                             "item": [item.id, item.hash],
                             "codec": [codec.spec, codec.identity],
-                            "link": link.spec,
+                            "link": [link.spec, *link.checksums],
                             "template": link.template,
                             "policy": policy.as_dict(),
                         }

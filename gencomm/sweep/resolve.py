@@ -42,13 +42,14 @@ class LinkPart:
     """A link of the sweep: as written, the grid's values in it, and its one spec.
 
     With a budget of channel uses each link has operating points of its own: `only` names the
-    codecs that go over it.
+    codecs that go over it. `checksums` are of files that the link reads, such as a trace.
     """
 
     template: str
     point: dict[str, Any]
     spec: str
     only: frozenset[str] | None = None
+    checksums: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -274,11 +275,13 @@ class _Parts:
                 continue
             try:
                 for point in points(template, grid):
-                    spec = Link.parse(fill(template, point), wants).text
+                    link = Link.parse(fill(template, point), wants)
+                    spec = link.text
                     if (template, spec) in found:
                         raise SpecError(f"{spec} comes twice; first from {found[template, spec]}")
                     found[template, spec] = path
-                    links.append(LinkPart(template, point, spec))
+                    sums = tuple(stage.checksum for stage in link.stages if stage.checksum)
+                    links.append(LinkPart(template, point, spec, checksums=sums))
             except SpecError as error:
                 self.wrong(path, f"{error}{_comma_hint(template)}")
         for name in grid:

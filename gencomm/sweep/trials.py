@@ -364,7 +364,8 @@ def _bits_hash(encoded: Encoded) -> str:
 
 
 def _can_err(wire: Wire, link: Link) -> bool:
-    return wire.payload.n_bits > 0 and link_ber(link) != 0.0
+    n_bits = wire.payload.n_bits
+    return n_bits > 0 and link_ber(link) != 0.0 and link.hit_probability(n_bits, wire.classes) != 0
 
 
 def _reaches_unharmed(batch: ReceivedBatch, wants: frozenset[str]) -> np.ndarray:

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 
 @pytest.fixture(scope="module")
-def hostile():
+def hostile(others):
     sys.path.insert(0, str(PLUGIN))
     yield importlib.import_module("hostile_codecs")
     sys.path.remove(str(PLUGIN))
@@ -36,9 +36,20 @@ def codec(hostile):
         yield process
 
 
+@pytest.fixture(scope="module", autouse=True)
+def others():
+    """What tests of other files left running is not this file's business."""
+    OTHERS.update(p.pid for p in psutil.Process().children(recursive=True))
+    yield
+    OTHERS.clear()
+
+
+OTHERS: set[int] = set()
+
+
 def below(pid=None):
     """Processes that descend from this one, zombies too."""
-    return psutil.Process(pid).children(recursive=True)
+    return [p for p in psutil.Process(pid).children(recursive=True) if p.pid not in OTHERS]
 
 
 OK, PARTIAL, REJECTED = Status.OK, Status.PARTIAL, Status.REJECTED
