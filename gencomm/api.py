@@ -15,24 +15,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from channels.spec import suggest
+from gencomm.exporting import export
 from gencomm.links import link
-from gencomm.send import send
-from gencomm.sweep.run import Options, Outcome, run_sweep
-from gencomm.sweep.store import Store
-from gencomm.sweep.tables import load_cells, load_run
+from gencomm.sending import send
+from gencomm.sweeps.run import Options, Outcome, run_sweep
+from gencomm.sweeps.store import Store
+from gencomm.sweeps.tables import load_cells, load_run
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from gencomm.sweep.config import SweepConfig
-    from gencomm.sweep.reproduce import Comparison
+    from gencomm.sweeps.config import SweepConfig
+    from gencomm.sweeps.reproduce import Comparison
     from gencomm.testing.codecs import Report
 
 __all__ = [
     "Run",
     "check_codec",
     "doctor",
+    "export",
     "link",
     "load_cells",
     "load_run",
@@ -74,8 +76,8 @@ class Run:
             return store.metrics
 
     def status(self) -> dict[str, Any]:
-        """Counts: see :func:`gencomm.sweep.status.status`."""
-        from gencomm.sweep.status import status
+        """Counts: see :func:`gencomm.sweeps.status.status`."""
+        from gencomm.sweeps.status import status
 
         return status(self.folder)
 
@@ -142,12 +144,12 @@ class Run:
 
     def report(self, figures: bool = True) -> str:
         """What a sweep ends with: a table, where the time went, and files written."""
-        from gencomm.sweep.ending import ending
+        from gencomm.sweeps.ending import ending
 
         return ending(self, figures)
 
     def _repr_html_(self) -> str:
-        from gencomm.sweep.ending import readable_resilience
+        from gencomm.sweeps.ending import readable_resilience
 
         found = self.status()
         head = f"<p>{found['name']}: {found['cells']} of {found['planned']} cells"
@@ -225,28 +227,28 @@ def plan(
     estimate: bool = True,
 ) -> dict[str, Any]:
     """What :func:`sweep` would do, and about how long it would take (from a small probe)."""
-    from gencomm.sweep.estimate import preview
+    from gencomm.sweeps.estimate import preview
 
     options = Options(workers, limit, shard)
     return preview(_read(config, quick), out, options, probe=estimate)
 
 
 def status(run: str | Path) -> dict[str, Any]:
-    """How far a run is: :func:`gencomm.sweep.status.status`."""
+    """How far a run is: :func:`gencomm.sweeps.status.status`."""
     return Run(Path(run)).status()
 
 
 def merge(out: str | Path, shards: Sequence[str | Path]) -> Run:
-    """Bring shards together: :func:`gencomm.sweep.merge.merge`."""
-    from gencomm.sweep.merge import merge as merge_stores
+    """Bring shards together: :func:`gencomm.sweeps.merge.merge`."""
+    from gencomm.sweeps.merge import merge as merge_stores
 
     merge_stores(out, shards)
     return Run(Path(out))
 
 
 def reproduce(run: str | Path, cells: int | None = 12, *, workers: int | None = None) -> Comparison:
-    """Run a sample of cells again and compare: :func:`gencomm.sweep.reproduce.reproduce`."""
-    from gencomm.sweep.reproduce import reproduce as run_again
+    """Run a sample of cells again and compare: :func:`gencomm.sweeps.reproduce.reproduce`."""
+    from gencomm.sweeps.reproduce import reproduce as run_again
 
     return run_again(run, cells, Options(workers).count())
 
@@ -277,6 +279,6 @@ def _read(
 ) -> SweepConfig | Mapping[str, Any] | str | Path | None:
     if not quick:
         return config
-    from gencomm.sweep.resolve import read_config
+    from gencomm.sweeps.resolve import read_config
 
     return read_config(config).quick()

@@ -25,6 +25,7 @@ VERBS = {
     "link": "error rates of links over Eb/N0, beside theory",
     "plot": "draw a run: quality against bit error rate or Eb/N0",
     "sheet": "draw a run's pictures: codecs in rows, links in columns",
+    "export": "write a run's rows or cells as CSV, JSON or Parquet",
     "status": "say how far a run is, and where its time went",
     "merge": "bring the shards of a sweep together",
     "reproduce": "run some cells of a run again, and compare",
