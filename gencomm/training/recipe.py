@@ -27,6 +27,8 @@ class Recipe(Protocol):
         Largest norm of the gradient; larger ones are scaled down.
     ema : float
         Decay of the moving average of the weights, per step.
+    card : str
+        What the card says of the network, of the data and of their terms, Markdown.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Recipe(Protocol):
     warmup: int
     clip_norm: float
     ema: float
+    card: str
 
     def network(self) -> nn.Module:
         """A fresh network."""

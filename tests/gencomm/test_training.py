@@ -15,6 +15,7 @@ pytest.importorskip("safetensors")
 from torch import nn  # noqa: E402
 
 from gencomm.training import Intervals, train  # noqa: E402
+from gencomm.training.card import Point, card  # noqa: E402
 from gencomm.training.checkpoint import read_checkpoint, write_checkpoint  # noqa: E402
 from gencomm.training.data import data_path, load_pictures  # noqa: E402
 from gencomm.training.loop import load_recipe  # noqa: E402
@@ -265,3 +266,13 @@ def test_convolutions_take_an_orthogonal_step_in_any_layout(layout):
     values = torch.linalg.svdvals(step)
     assert values.min() > 0.6
     assert values.max() < 1.3
+
+
+def test_a_card_tells_what_was_measured():
+    points = [Point(0, 0.1234, 0.1231, 27.5, 0.91), Point(100, 1.1, 1.099, 37.25, 0.992)]
+    state = {"step": 5000, "seconds": 5400, "history": "begun from others"}
+    text = card("toy", state, "abc", "Words.\n## Data", points)
+    assert "| 0 | 0.1234 (0.1231) | 27.50 | 0.9100 |" in text
+    assert "5000 steps, 1.5 hours" in text
+    assert "begun from others" in text
+    assert "`abc`" in text

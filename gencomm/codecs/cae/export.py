@@ -1,6 +1,6 @@
 """From a training run's weights to the file that the codec reads: networks and integer tables.
 
-``python -m gencomm.codecs.cae.export RUN/weights.safetensors OUT.safetensors``
+``python -m gencomm.codecs.cae.export RUN/weights.safetensors OUT.safetensors ["what went before"]``
 """
 
 from __future__ import annotations
@@ -98,9 +98,19 @@ def pack(network: CompressiveAutoencoder, state: dict[str, Any], out: Path) -> N
     )
 
 
-def export(run: Path, out: Path) -> None:
-    """Write the file that the codec reads from what `gencomm.training` wrote."""
+def export(run: Path, out: Path, history: str = "") -> None:
+    """Write the file that the codec reads from what `gencomm.training` wrote.
+
+    Parameters
+    ----------
+    run : Path
+        Averaged weights.
+    out : Path
+    history : str
+        What went before this run, for the card.
+    """
     tensors, state = read_safetensors(run)
+    state |= {"history": history} if history else {}
     network = CompressiveAutoencoder(LAMBDAS)
     network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     pack(network, state, out)
@@ -114,4 +124,4 @@ def read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any
 
 
 if __name__ == "__main__":
-    export(Path(sys.argv[1]), Path(sys.argv[2]))
+    export(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:4])
