@@ -15,7 +15,7 @@ from gencomm.codecs.registry import CODECS
 from gencomm.isolation import CodecProcess, IsolationError, Limits
 from gencomm.policy import Policy, clean_received, to_wire
 from gencomm.sources import image_item
-from gencomm.sweep.folder import cores, environment
+from gencomm.sweeps.folder import cores, environment
 
 #: A codec that is built without arguments is tried like this; the others need a rate.
 RATE = "bpp=2"

@@ -21,7 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from gencomm.sweep.store import Store, StoreError
+from gencomm.sweeps.store import Store, StoreError
 
 HERE = Path(__file__).resolve().parent
 #: Real codecs on small photographs: enough cells that a hundred kills find it still running.

@@ -13,7 +13,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from gencomm import api
     from gencomm.cli import output
-    from gencomm.sweep.status import breakdown
+    from gencomm.sweeps.status import breakdown
 
     found = api.status(args.run)
     if args.json:

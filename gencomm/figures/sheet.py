@@ -136,7 +136,7 @@ class _Sheet:
 
 
 class KeptPicture(Protocol):
-    """A picture that a run kept: see `gencomm.sweep.store.Artefact`."""
+    """A picture that a run kept: see `gencomm.sweeps.store.Artefact`."""
 
     @property
     def name(self) -> str: ...

@@ -64,7 +64,7 @@ def small():
 @pytest.fixture(scope="session")
 def small_run(tmp_path_factory):
     """The folder of a finished run of it, one worker; copy it before changing anything."""
-    from gencomm.sweep.run import Options, run_sweep
+    from gencomm.sweeps.run import Options, run_sweep
 
     folder = tmp_path_factory.mktemp("small") / "run"
     with installed():

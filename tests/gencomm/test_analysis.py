@@ -19,7 +19,7 @@ from gencomm.analysis import (
 from gencomm.analysis.columns import OUTAGES, short_link
 from gencomm.analysis.resilience import crossing
 from gencomm.codecs.contract import Status
-from gencomm.sweep.tables import load_run
+from gencomm.sweeps.tables import load_run
 
 BERS = [1e-5, 1e-4, 1e-3, 1e-2]
 

@@ -207,7 +207,7 @@ def test_tables_are_aligned():
 
 
 def test_durations_read_well():
-    from gencomm.sweep.progress import duration
+    from gencomm.sweeps.progress import duration
 
     assert [duration(s) for s in (0.4, 59.4, 61, 3661, float("nan"))] == [
         "0 s", "59 s", "1 min 01 s", "1 h 01 min", "?",
@@ -217,7 +217,7 @@ def test_durations_read_well():
 def test_progress_prints_lines_where_there_is_no_terminal():
     import io
 
-    from gencomm.sweep.progress import Progress
+    from gencomm.sweeps.progress import Progress
 
     file = io.StringIO()
     with Progress(2, file) as progress:

@@ -7,9 +7,9 @@ import textwrap
 
 import pytest
 
-from gencomm.sweep import store as store_module
-from gencomm.sweep.store import Artefact, CellRecord, RowRecord, Store, StoreError
-from gencomm.sweep.tables import load_cells, load_run
+from gencomm.sweeps import store as store_module
+from gencomm.sweeps.store import Artefact, CellRecord, RowRecord, Store, StoreError
+from gencomm.sweeps.tables import load_cells, load_run
 
 METRICS = ["psnr", "ssim"]
 

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from gencomm.codecs.contract import Status
-from gencomm.sweep.adaptive import Stop, StopRule, Trace, half_width
+from gencomm.sweeps.adaptive import Stop, StopRule, Trace, half_width
 
 OK, OUT, LATE = Status.OK, Status.REJECTED, Status.TIMEOUT
 

@@ -2,10 +2,10 @@ import math
 
 import pytest
 
-from gencomm.sweep.config import BUILT_IN, SweepConfig, read_yaml, to_yaml
-from gencomm.sweep.grid import thin
-from gencomm.sweep.problems import ConfigError
-from gencomm.sweep.resolve import read_config, resolve
+from gencomm.sweeps.config import BUILT_IN, SweepConfig, read_yaml, to_yaml
+from gencomm.sweeps.grid import thin
+from gencomm.sweeps.problems import ConfigError
+from gencomm.sweeps.resolve import read_config, resolve
 
 GOOD = {
     "source": "photos(limit=2,size=64)",

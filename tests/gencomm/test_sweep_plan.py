@@ -1,8 +1,8 @@
 import pytest
 
-from gencomm.sweep.plan import groups, make_plan, parse_shard, shard
-from gencomm.sweep.problems import ConfigError
-from gencomm.sweep.resolve import resolve
+from gencomm.sweeps.plan import groups, make_plan, parse_shard, shard
+from gencomm.sweeps.problems import ConfigError
+from gencomm.sweeps.resolve import resolve
 
 BASE = {
     "source": "photos(limit=2,size=32)",
@@ -67,7 +67,7 @@ def test_a_library_or_gencomm_of_another_version_changes_the_hash(monkeypatch):
     import gencomm
     from gencomm.codecs.jpeg import JPEG
 
-    monkeypatch.setattr(gencomm, "__version__", "9.9")
+    monkeypatch.setattr(plan, "__version__", "9.9")
     other = hashes()
     assert not before & other
     monkeypatch.setattr(JPEG, "versions", lambda self: {"libjpeg": "0"})

@@ -10,16 +10,16 @@ import pytest
 import gencomm
 from channels.intervals import wilson
 from gencomm.api import Run
-from gencomm.sweep.config import to_yaml
-from gencomm.sweep.executors.local import LocalExecutor
-from gencomm.sweep.folder import locked
-from gencomm.sweep.merge import merge
-from gencomm.sweep.plan import groups, make_plan
-from gencomm.sweep.reproduce import reproduce
-from gencomm.sweep.resolve import resolve
-from gencomm.sweep.run import Options, make_setup, run_sweep
-from gencomm.sweep.store import CellRecord, Store, StoreError
-from gencomm.sweep.tables import load_cells, load_run
+from gencomm.sweeps.config import to_yaml
+from gencomm.sweeps.executors.local import LocalExecutor
+from gencomm.sweeps.folder import locked
+from gencomm.sweeps.merge import merge
+from gencomm.sweeps.plan import groups, make_plan
+from gencomm.sweeps.reproduce import reproduce
+from gencomm.sweeps.resolve import resolve
+from gencomm.sweeps.run import Options, make_setup, run_sweep
+from gencomm.sweeps.store import CellRecord, Store, StoreError
+from gencomm.sweeps.tables import load_cells, load_run
 
 
 def contents(folder):
@@ -232,7 +232,7 @@ def test_a_harness_that_fails_on_a_cell_costs_that_cell(fakes, small, tmp_path, 
 
 
 def test_workers_that_can_not_start_are_an_error(fakes, small, monkeypatch):
-    from gencomm.sweep.executors import local
+    from gencomm.sweeps.executors import local
 
     monkeypatch.setattr(local, "_START", "raise SystemExit(3); main = print")
     with pytest.raises(local.ExecutorError, match="exit code 3"):

@@ -18,11 +18,11 @@ from gencomm.codecs.registry import CODECS
 from gencomm.metrics.registry import METRICS
 from gencomm.policy import Policy
 from gencomm.sources import SOURCES, Source
-from gencomm.sweep.budget import LADDER, Budget, at_budget, has_ladder, rungs
-from gencomm.sweep.config import BUILT_IN, SweepConfig, read_yaml
-from gencomm.sweep.grid import Axis, axis_values, fill, missing_axis, placeholders, points
-from gencomm.sweep.problems import ConfigError, Problem, from_pydantic, path_text
-from gencomm.sweep.store import RESERVED
+from gencomm.sweeps.budget import LADDER, Budget, at_budget, has_ladder, rungs
+from gencomm.sweeps.config import BUILT_IN, SweepConfig, read_yaml
+from gencomm.sweeps.grid import Axis, axis_values, fill, missing_axis, placeholders, points
+from gencomm.sweeps.problems import ConfigError, Problem, from_pydantic, path_text
+from gencomm.sweeps.store import RESERVED
 
 _VARIABLE = re.compile(r"\$\{([^{}]*)\}")
 

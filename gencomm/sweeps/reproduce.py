@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from gencomm.sweep.config import SweepConfig
-from gencomm.sweep.executors.local import LocalExecutor, LostCell
-from gencomm.sweep.folder import CONFIG_NAME
-from gencomm.sweep.plan import Cell, groups, make_plan
-from gencomm.sweep.problems import ConfigError
-from gencomm.sweep.resolve import resolve
-from gencomm.sweep.run import make_setup
-from gencomm.sweep.store import CellRecord, Store, StoreError, canonical_json
+from gencomm.sweeps.config import SweepConfig
+from gencomm.sweeps.executors.local import LocalExecutor, LostCell
+from gencomm.sweeps.folder import CONFIG_NAME
+from gencomm.sweeps.plan import Cell, groups, make_plan
+from gencomm.sweeps.problems import ConfigError
+from gencomm.sweeps.resolve import resolve
+from gencomm.sweeps.run import make_setup
+from gencomm.sweeps.store import CellRecord, Store, StoreError, canonical_json
 
 #: Cells that are run again where nothing else is asked for.
 CELLS = 12

@@ -1,21 +1,14 @@
-"""One item through one codec and one link, once: what `gencomm send` shows.
-
-The module is the verb as well: ``gencomm.send(...)`` calls :func:`send` whichever of the two was
-imported first (see `gencomm.sweep`).
-"""
+"""One item through one codec and one link, once: what `gencomm send` shows."""
 
 from __future__ import annotations
 
 import base64
 import html
-import inspect
 import io
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -322,15 +315,3 @@ def _value(metric: str, value: float) -> str:
 def _score(metric: str, value: float) -> str:
     label = METRICS.load(metric).label if metric in METRICS else metric
     return f"{label} {_value(metric, value)}"
-
-
-class _Verb(ModuleType):
-    def __call__(self, *args: Any, **kwargs: Any) -> Sent:
-        return send(*args, **kwargs)
-
-    @property
-    def __signature__(self) -> inspect.Signature:
-        return inspect.signature(send)
-
-
-sys.modules[__name__].__class__ = _Verb

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from gencomm.sweep.folder import is_locked
-from gencomm.sweep.stopwatch import STAGES, WORK, harness_share
-from gencomm.sweep.store import Store
+from gencomm.sweeps.folder import is_locked
+from gencomm.sweeps.stopwatch import STAGES, WORK, harness_share
+from gencomm.sweeps.store import Store
 
 
 def status(run: str | Path) -> dict[str, Any]:

@@ -19,8 +19,8 @@ from gencomm.codecs.registry import CODECS
 from gencomm.files import write_atomically
 from gencomm.metrics import METRICS
 from gencomm.sources import SOURCES
-from gencomm.sweep.config import SweepConfig, to_yaml
-from gencomm.sweep.store import StoreError
+from gencomm.sweeps.config import SweepConfig, to_yaml
+from gencomm.sweeps.store import StoreError
 
 CONFIG_NAME = "config.yaml"
 ENVIRONMENT_NAME = "environment.json"

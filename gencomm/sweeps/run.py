@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from gencomm.sweep.config import SweepConfig
-from gencomm.sweep.executors.local import LocalExecutor, LostCell
-from gencomm.sweep.folder import cores, describe, environment, locked
-from gencomm.sweep.plan import Cell, groups, make_plan, parse_shard, shard
-from gencomm.sweep.progress import Progress
-from gencomm.sweep.resolve import Resolved, resolve
-from gencomm.sweep.stopwatch import Stopwatch, complete, cpu_seconds
-from gencomm.sweep.store import CellRecord, Store, StoreError
-from gencomm.sweep.trials import BATCH, Setup
+from gencomm.sweeps.config import SweepConfig
+from gencomm.sweeps.executors.local import LocalExecutor, LostCell
+from gencomm.sweeps.folder import cores, describe, environment, locked
+from gencomm.sweeps.plan import Cell, groups, make_plan, parse_shard, shard
+from gencomm.sweeps.progress import Progress
+from gencomm.sweeps.resolve import Resolved, resolve
+from gencomm.sweeps.stopwatch import Stopwatch, complete, cpu_seconds
+from gencomm.sweeps.store import CellRecord, Store, StoreError
+from gencomm.sweeps.trials import BATCH, Setup
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Outcome:
     lost : list of LostCell
         Cells that gave no result; the same command tries them again.
     seconds : dict
-        CPU seconds of this time by stage, see :mod:`gencomm.sweep.stopwatch`.
+        CPU seconds of this time by stage, see :mod:`gencomm.sweeps.stopwatch`.
     interrupted : bool
         Whether Ctrl-C ended it.
     """

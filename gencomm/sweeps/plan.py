@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-import gencomm
 from gencomm.policy import Policy
-from gencomm.sweep.problems import ConfigError, Problem
-from gencomm.sweep.resolve import CodecPart, LinkPart, Resolved
-from gencomm.sweep.store import canonical_json
+from gencomm.sweeps.problems import ConfigError, Problem
+from gencomm.sweeps.resolve import CodecPart, LinkPart, Resolved
+from gencomm.sweeps.store import canonical_json
+from gencomm.version import __version__
 
 #: Raise it whenever a row comes to mean something else.
 ROW_VERSION = 1
@@ -97,7 +97,7 @@ def _common(resolved: Resolved) -> dict[str, Any]:
     config = resolved.config
     return {
         "row_version": ROW_VERSION,
-        "gencomm": gencomm.__version__,
+        "gencomm": __version__,
         # numpy may change the draws of a Generator with a new minor version (its NEP 19)
         "numpy": ".".join(np.__version__.split(".")[:2]),
         "seed": config.seed,

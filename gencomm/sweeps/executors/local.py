@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 
-from gencomm.sweep.executors.worker import Broken, Ready, Spent
-from gencomm.sweep.plan import Cell, Group
-from gencomm.sweep.store import CellRecord
-from gencomm.sweep.trials import Setup
+from gencomm.sweeps.executors.worker import Broken, Ready, Spent
+from gencomm.sweeps.plan import Cell, Group
+from gencomm.sweeps.store import CellRecord
+from gencomm.sweeps.trials import Setup
 
 #: A cell whose worker died this often is left out.
 ATTEMPTS = 3
@@ -24,7 +24,7 @@ START_ATTEMPTS = 3
 LOOK = 1.0
 #: Seconds that a worker gets to end by itself.
 PATIENCE = 10.0
-_START = "from gencomm.sweep.executors.worker import main"
+_START = "from gencomm.sweeps.executors.worker import main"
 #: One thread a worker: workers are the parallelism, and sums come out the same.
 _ONE_THREAD = {
     name: "1"

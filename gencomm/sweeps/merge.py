@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from gencomm.sweep.config import SweepConfig
-from gencomm.sweep.folder import describe, locked
-from gencomm.sweep.store import CellRecord, Store, StoreError
+from gencomm.sweeps.config import SweepConfig
+from gencomm.sweeps.folder import describe, locked
+from gencomm.sweeps.store import CellRecord, Store, StoreError
 
 
 def merge(out: str | Path, shards: Sequence[str | Path]) -> dict[str, int]:

@@ -24,9 +24,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, model_validator
 
-from gencomm.sweep.budget import LADDER, Budget, Ladder
-from gencomm.sweep.grid import Axis, axis_values, thin
-from gencomm.sweep.problems import ConfigError, Problem
+from gencomm.sweeps.budget import LADDER, Budget, Ladder
+from gencomm.sweeps.grid import Axis, axis_values, thin
+from gencomm.sweeps.problems import ConfigError, Problem
 
 _UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}
 _UNITS |= {"kib": 2**10, "mib": 2**20, "gib": 2**30}
@@ -62,7 +62,7 @@ class _Strict(BaseModel):
 
 
 class Trials(_Strict):
-    """How many trials a cell gets; see :mod:`gencomm.sweep.adaptive`.
+    """How many trials a cell gets; see :mod:`gencomm.sweeps.adaptive`.
 
     Attributes
     ----------
@@ -126,7 +126,7 @@ class SweepConfig(_Strict):
         See :class:`gencomm.policy.Policy`.
     budget : mapping, optional
         Channel uses that every codec may spend; codecs are then listed without their rate. See
-        :mod:`gencomm.sweep.budget`.
+        :mod:`gencomm.sweeps.budget`.
     ladder : list of text
         What ``mcs`` in a link stands for.
     pictures : int

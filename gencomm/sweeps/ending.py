@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from gencomm.sweep.status import breakdown
+from gencomm.sweeps.status import breakdown
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from gencomm.api import Run
 
-
-def readable_resilience(run: Run) -> pd.DataFrame:
+def readable_resilience(run: Any) -> pd.DataFrame:
     """The resilience table of the first metric as text."""
     from gencomm.analysis import readable
     from gencomm.metrics import METRICS
@@ -23,7 +21,7 @@ def readable_resilience(run: Run) -> pd.DataFrame:
     return readable(run.resilience(metric), metric, unit)
 
 
-def ending(run: Run, figures: bool) -> str:
+def ending(run: Any, figures: bool) -> str:
     """The text that a finished :class:`gencomm.api.Run` prints; draws its figures.
 
     What can't be drawn of this run (a single point, no picture kept) is named with the reason.
@@ -45,7 +43,7 @@ def ending(run: Run, figures: bool) -> str:
     return "\n\n".join(parts)
 
 
-def _tables(run: Run) -> list[str]:
+def _tables(run: Any) -> list[str]:
     from gencomm.files import write_atomically
 
     try:
@@ -58,7 +56,7 @@ def _tables(run: Run) -> list[str]:
     return [f"How much noise until quality falls by 1 and 3 (intervals: 95 %, by item)\n{text}"]
 
 
-def _draw(run: Run) -> str:
+def _draw(run: Any) -> str:
     lines = []
     for name, draw in (("figure", run.plot), ("contact sheet", run.sheet)):
         path: Path = run.folder / ("sheet.png" if name == "contact sheet" else "figure.png")

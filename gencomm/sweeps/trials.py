@@ -30,11 +30,11 @@ from gencomm.policy import (
     to_wire,
 )
 from gencomm.sources import Source
-from gencomm.sweep.adaptive import Stop, StopRule, Trace
-from gencomm.sweep.config import SweepConfig
-from gencomm.sweep.plan import Cell, Group
-from gencomm.sweep.stopwatch import Stopwatch
-from gencomm.sweep.store import Artefact, CellRecord, RowRecord
+from gencomm.sweeps.adaptive import Stop, StopRule, Trace
+from gencomm.sweeps.config import SweepConfig
+from gencomm.sweeps.plan import Cell, Group
+from gencomm.sweeps.stopwatch import Stopwatch
+from gencomm.sweeps.store import Artefact, CellRecord, RowRecord
 
 #: Trials sent and decoded at a time, once a cell has its least number.
 BATCH = 4

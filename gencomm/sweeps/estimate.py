@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gencomm.sweep.config import SweepConfig
-from gencomm.sweep.executors.local import LocalExecutor, LostCell
-from gencomm.sweep.plan import Cell, Group, groups, make_plan
-from gencomm.sweep.progress import duration
-from gencomm.sweep.resolve import Resolved, resolve
-from gencomm.sweep.run import Options, make_setup, run_folder, select
-from gencomm.sweep.store import STORE_NAME, CellRecord, Store
+from gencomm.sweeps.config import SweepConfig
+from gencomm.sweeps.executors.local import LocalExecutor, LostCell
+from gencomm.sweeps.plan import Cell, Group, groups, make_plan
+from gencomm.sweeps.progress import duration
+from gencomm.sweeps.resolve import Resolved, resolve
+from gencomm.sweeps.run import Options, make_setup, run_folder, select
+from gencomm.sweeps.store import STORE_NAME, CellRecord, Store
 
 #: Links per operating point that the probe runs.
 PROBE_LINKS = 4

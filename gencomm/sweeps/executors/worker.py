@@ -49,7 +49,7 @@ def main(descriptor: int) -> None:
 
 def _serve(connection: Connection) -> None:
     sys.path[:] = connection.recv()
-    from gencomm.sweep.trials import Bench
+    from gencomm.sweeps.trials import Bench
 
     bench = Bench(connection.recv())
     bench.watch.add("start", time.process_time())

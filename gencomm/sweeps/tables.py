@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gencomm.sweep.store import Store, quoted
+from gencomm.sweeps.store import Store, quoted
 
 if TYPE_CHECKING:
     import pandas as pd
