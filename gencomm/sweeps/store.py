@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, fields
@@ -81,6 +82,10 @@ CREATE TABLE artefact (
     data BLOB NOT NULL
 ) STRICT;
 """
+
+
+#: Looks that a reader takes at a file without tables, and seconds between them.
+LAYOUT_LOOKS, LAYOUT_PAUSE = 20, 0.1
 
 
 class StoreError(RuntimeError):
@@ -232,6 +237,8 @@ class Store:
             # WAL + NORMAL: a killed process loses nothing; a power cut may lose the last cells.
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._create(metrics)
+        else:
+            self._await_layout()
         application = self._db.execute("PRAGMA application_id").fetchone()[0]
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
         if application != APPLICATION_ID:
@@ -248,6 +255,13 @@ class Store:
                 f"{self.path} holds the metrics {', '.join(self.metrics)}, not "
                 f"{', '.join(metrics)}; use another folder for --out"
             )
+
+    def _await_layout(self) -> None:
+        """A reader that comes while a sweep lays out its new file waits for that moment."""
+        for _ in range(LAYOUT_LOOKS):
+            if self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+                return
+            time.sleep(LAYOUT_PAUSE)
 
     def _create(self, metrics: Sequence[str]) -> None:
         """Lay out an empty file; all or nothing."""

@@ -64,10 +64,9 @@ def test_what_changes_no_row_changes_no_hash(changes):
 
 def test_a_library_or_gencomm_of_another_version_changes_the_hash(monkeypatch):
     before = hashes()
-    import gencomm
     from gencomm.codecs.jpeg import JPEG
 
-    monkeypatch.setattr(plan, "__version__", "9.9")
+    monkeypatch.setattr("gencomm.sweeps.plan.__version__", "9.9")
     other = hashes()
     assert not before & other
     monkeypatch.setattr(JPEG, "versions", lambda self: {"libjpeg": "0"})
