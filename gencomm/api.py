@@ -93,8 +93,21 @@ class Run:
 
         return curves(self.rows(), self.cells(), axis)
 
+    def envelope(
+        self, axis: str | None = None, metric: str | None = None, design: float | None = None
+    ) -> pd.DataFrame:
+        """The best of a ladder of schemes at each point: :func:`gencomm.analysis.envelope`."""
+        from gencomm.analysis import envelope
+
+        return envelope(self.rows(), self.cells(), axis, metric or self.metrics[0], design)
+
     def plot(
-        self, metric: str | None = None, axis: str | None = None, out: str | Path | None = None
+        self,
+        metric: str | None = None,
+        axis: str | None = None,
+        out: str | Path | None = None,
+        envelope: bool = False,
+        design: float | None = None,
     ) -> Figure:
         """Quality against an axis of the grid (or ``bpp``), and outage below.
 
@@ -106,12 +119,18 @@ class Run:
             Default: the first of the grid.
         out : path, optional
             Write it there too: ``.png``, ``.pdf`` or ``.svg``.
+        envelope : bool
+            Of a sweep with a budget: only the best scheme at each point.
+        design : float, optional
+            The same with the scheme that is best at this value of the axis.
         """
         from gencomm.figures.quality import quality_figure
         from gencomm.figures.saving import save
 
         metric = metric or self.metrics[0]
-        figure = quality_figure(self.curves(axis), metric, axis, self._title)
+        best = envelope or design is not None
+        table = self.envelope(axis, metric, design) if best else self.curves(axis)
+        figure = quality_figure(table, metric, axis, self._title)
         if out is not None:
             save(figure, out)
         return figure

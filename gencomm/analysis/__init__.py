@@ -16,13 +16,16 @@ other): whole items are drawn with all their trials. Intervals of a rate are Wil
 from gencomm.analysis.bootstrap import Bootstrap
 from gencomm.analysis.columns import axes, metrics_of, series_labels, series_of
 from gencomm.analysis.curves import curves
+from gencomm.analysis.envelope import cliffs, envelope
 from gencomm.analysis.paired import paired
 from gencomm.analysis.resilience import readable, resilience
 
 __all__ = [
     "Bootstrap",
     "axes",
+    "cliffs",
     "curves",
+    "envelope",
     "metrics_of",
     "paired",
     "readable",
