@@ -186,11 +186,13 @@ def sweep(
     limit: int | None = None,
     shard: str | None = None,
     quick: bool = False,
+    dask: str | None = None,
     progress: bool = True,
 ) -> Run:
     """Run a sweep, or go on with one: what the folder holds already is not run again.
 
-    Rows are the same bit for bit for any number of workers, and however often it was stopped.
+    Rows are the same bit for bit for any number of workers, here or on a Dask cluster, and however
+    often it was stopped.
 
     Parameters
     ----------
@@ -206,6 +208,10 @@ def sweep(
         ``i/N``: run only this part of the plan.
     quick : bool
         A small version for a first look: 2 items, 5 points an axis, at most 4 trials.
+    dask : text, optional
+        Address of a Dask scheduler, such as ``tcp://scheduler:8786``, whose workers then run the
+        cells instead of this machine's: :mod:`gencomm.sweeps.executors.dask`. Needs the extra
+        ``[dask]``.
     progress : bool
         Say on stderr how far it is.
 
@@ -223,7 +229,7 @@ def sweep(
         Ctrl-C: cells finished are stored, and the same call goes on.
     """
     file = sys.stderr if progress else None
-    options = Options(workers, limit, shard)
+    options = Options(workers, limit, shard, dask=dask)
     outcome = run_sweep(_read(config, quick), out, options, file)
     if outcome.interrupted:
         if file is not None:

@@ -15,6 +15,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", nargs="?", help="YAML file; none: the built-in configuration")
     parser.add_argument("--out", metavar="RUN", help="folder of the run (runs/<name>)")
     parser.add_argument("--workers", type=int, metavar="N", help="processes (one per core)")
+    parser.add_argument(
+        "--dask", metavar="ADDRESS", help="run on a Dask cluster: tcp://scheduler:8786"
+    )
     parser.add_argument("--limit", type=int, metavar="N", help="run at most N open cells now")
     parser.add_argument("--shard", metavar="i/N", help="run this part of the plan only")
     parser.add_argument(
@@ -32,6 +35,8 @@ def run(args: argparse.Namespace) -> int:
     from gencomm.cli.output import pairs
 
     if args.dry_run:
+        if args.dask:
+            raise ValueError("--dry-run estimates for this machine's workers: leave --dask out")
         plan = api.plan(
             args.config,
             args.out,
@@ -49,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
         limit=args.limit,
         shard=args.shard,
         quick=args.quick,
+        dask=args.dask,
         progress=not args.quiet,
     )
     print(done.report(figures=not args.quiet))

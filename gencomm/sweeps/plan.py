@@ -92,14 +92,21 @@ def make_plan(resolved: Resolved, seen: Callable[[int, int], None] | None = None
     return cells
 
 
-def _common(resolved: Resolved) -> dict[str, Any]:
-    """What is the same for all cells. Limits count: they decide what is a timeout."""
-    config = resolved.config
+def versions() -> dict[str, Any]:
+    """What decides the answer and comes with the machine, besides the codecs' own versions."""
     return {
         "row_version": ROW_VERSION,
         "gencomm": __version__,
         # numpy may change the draws of a Generator with a new minor version (its NEP 19)
         "numpy": ".".join(np.__version__.split(".")[:2]),
+    }
+
+
+def _common(resolved: Resolved) -> dict[str, Any]:
+    """What is the same for all cells. Limits count: they decide what is a timeout."""
+    config = resolved.config
+    return {
+        **versions(),
         "seed": config.seed,
         "trials": config.trials.model_dump(mode="json"),
         "metrics": [metric.spec for metric in resolved.metrics],

@@ -136,7 +136,7 @@ class _Parts:
         self.unset = self._variables(raw, ())
         self.source = self._source(raw.get("source"))
         self.budget = self._budget(raw.get("budget"))
-        self.codecs: list[CodecPart] = self._each("codecs", self._codec)
+        self.codecs: list[CodecPart] = self._each("codecs", codec_part)
         wants = frozenset().union(*(codec.wants for codec in self.codecs))
         self.links = self._links(wants)
         if self.budget is not None:
@@ -197,14 +197,6 @@ class _Parts:
             parts.append(part)
         return parts
 
-    def _codec(self, text: str) -> CodecPart:
-        spec = parse_spec(text)
-        codec = CODECS.create(spec)
-        versions = getattr(codec, "versions", None)
-        origin = CODECS.entry(spec.name).origin
-        identity = {"origin": origin, "versions": dict(versions()) if versions else {}}
-        return CodecPart(CODECS.canonical(spec), codec.modality, frozenset(codec.wants), identity)
-
     def _metric(self, text: str) -> MetricPart:
         name = METRICS.create(text).name
         if name.lower() in RESERVED:
@@ -227,7 +219,7 @@ class _Parts:
                 compiled, specs = Link.parse(link.spec), []
                 for path, text in _texts(self.raw.get("codecs"), "codecs"):
                     try:
-                        part = self._codec(str(at_budget(text, compiled, budget)))
+                        part = codec_part(str(at_budget(text, compiled, budget)))
                     except SpecError as error:
                         if not any(problem.path == path for problem in self.problems):
                             self.wrong(path, error)
@@ -332,6 +324,22 @@ class _Parts:
             if name not in known:
                 message = f"{name} is none of the metrics{suggest(str(name), known)}"
                 self.wrong(f"trials.half_width.{name}", message)
+
+
+def codec_part(text: str) -> CodecPart:
+    """An operating point as this machine has it.
+
+    Raises
+    ------
+    SpecError
+        No such codec here, or it can't be built so.
+    """
+    spec = parse_spec(text)
+    codec = CODECS.create(spec)
+    versions = getattr(codec, "versions", None)
+    origin = CODECS.entry(spec.name).origin
+    identity = {"origin": origin, "versions": dict(versions()) if versions else {}}
+    return CodecPart(CODECS.canonical(spec), codec.modality, frozenset(codec.wants), identity)
 
 
 def _source_spec(value: Any) -> Spec | str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from gencomm.sweeps.config import SweepConfig
+from gencomm.sweeps.executors.dask import DaskExecutor, check_installed
 from gencomm.sweeps.executors.local import LocalExecutor, LostCell
 from gencomm.sweeps.folder import cores, describe, environment, locked
 from gencomm.sweeps.plan import Cell, groups, make_plan, parse_shard, shard
@@ -33,12 +34,15 @@ class Options:
         ``i/N``: only this part of the plan.
     batch : int
         Trials sent and decoded together.
+    dask : text, optional
+        Address of a Dask scheduler, whose workers then run the cells instead of this machine's.
     """
 
     workers: int | None = None
     limit: int | None = None
     shard: str | None = None
     batch: int = BATCH
+    dask: str | None = None
 
     def __post_init__(self) -> None:
         for name, what in (("workers", "worker"), ("limit", "cell (limit)"), ("batch", "trial")):
@@ -47,6 +51,10 @@ class Options:
                 raise ValueError(f"there must be at least 1 {what}, got {value}")
         if self.shard is not None:
             parse_shard(self.shard)
+        if self.dask is not None:
+            if self.workers is not None:
+                raise ValueError("with dask the cluster says how many workers: give no workers")
+            check_installed()
 
     def count(self) -> int:
         """How many workers to start."""
@@ -122,8 +130,8 @@ def run_sweep(
                 about = environment()
                 describe(folder, resolved.config, about)
                 now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-                told = {"planned": len(plan), "workers": options.count(), "limit": options.limit}
-                told |= {"shard": options.shard}
+                told = {"planned": len(plan), "limit": options.limit, "shard": options.shard}
+                told |= {"dask": options.dask} if options.dask else {"workers": options.count()}
                 store.begin_run(now, resolved.config.plain(), about, told)
                 wanted, todo = _open_cells(store, plan, options)
             outcome = Outcome(folder, len(wanted))
@@ -186,7 +194,11 @@ def _run_cells(
     watch: Stopwatch,
     file: TextIO | None,
 ) -> None:
-    executor = LocalExecutor(make_setup(resolved, options.batch), options.count())
+    setup = make_setup(resolved, options.batch)
+    if options.dask is not None:
+        executor = DaskExecutor(setup, options.dask)
+    else:
+        executor = LocalExecutor(setup, options.count())
     results = executor.run(groups(todo))
     try:
         with Progress(len(todo), file) as progress:
