@@ -155,8 +155,9 @@ class Run:
         self.schedule = Schedule(**state["schedule"])
 
     def load_weights(self, path: Path) -> None:
-        """Begin at step 0 from weights alone, where the checkpoint is gone."""
+        """Begin at step 0 from weights alone, a run's or a codec's, for want of a checkpoint."""
         tensors, _ = read_checkpoint(path)
+        tensors = strip_prefix("network", tensors) or tensors
         self.network.load_state_dict({name: value.float() for name, value in tensors.items()})
         self.ema = {name: value.clone() for name, value in self.network.state_dict().items()}
 

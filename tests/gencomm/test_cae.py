@@ -19,6 +19,7 @@ from gencomm.codecs.cae.recipe import CAERecipe  # noqa: E402
 from gencomm.codecs.contract import Received, Status  # noqa: E402
 from gencomm.items import image_item  # noqa: E402
 from gencomm.nn.gains import interpolation  # noqa: E402
+from gencomm.training.loop import Data, Run  # noqa: E402
 
 SMALL = Shape(width4=8, width8=8, width16=8, blocks4=1, blocks8=1, blocks16=1)
 LAMBDAS = (0.001, 0.005, 0.03)
@@ -318,3 +319,15 @@ def test_a_step_of_training_has_a_gradient_everywhere(distortion):
 def test_an_unknown_distortion():
     with pytest.raises(ValueError, match="mse or ms_ssim"):
         CAERecipe("psnr")
+
+
+def test_training_goes_on_from_a_codecs_weights(weights, network):
+    class Small(CAERecipe):
+        def network(self):
+            return CompressiveAutoencoder(LAMBDAS, SMALL)
+
+    run = Run(Small(), Data(None, [], []))
+    run.load_weights(weights)
+    assert run.ema.keys() == network.state_dict().keys()
+    for name, value in run.network.state_dict().items():
+        assert torch.equal(value, network.state_dict()[name]), name

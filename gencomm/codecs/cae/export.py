@@ -85,9 +85,9 @@ def pack(network: CompressiveAutoencoder, state: dict[str, Any], out: Path) -> N
     """
     arrays = {name: tensor.half() for name, tensor in network.state_dict().items()}
     network.load_state_dict({name: tensor.float() for name, tensor in arrays.items()})
-    # The decoder has no use for the parameters that the integer tables stand for.
-    kept = {n: t.numpy() for n, t in arrays.items() if not n.startswith(("context.", "prior."))}
-    whole = {f"network.{name}": array for name, array in kept.items()}
+    # The codec has no use for those parameters that the integer tables stand for; training has,
+    # where it goes on from this file.
+    whole = {f"network.{name}": tensor.numpy() for name, tensor in arrays.items()}
     with torch.no_grad():
         whole |= {f"context.{name}": array for name, array in context_arrays(network).items()}
     state = state | {"lambdas": network.lambdas, "shape": asdict(network.shape)}

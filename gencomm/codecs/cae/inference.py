@@ -37,11 +37,8 @@ class Networks:
             self.network = CompressiveAutoencoder(tuple(weights.state["lambdas"]), shape)
             arrays = weights.part("network").items()
             tensors = {name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays}
-            missing, unknown = self.network.load_state_dict(tensors, strict=False)
-            lacking = [n for n in missing if not n.startswith(("context.", "prior."))]
-            if lacking or unknown:
-                raise ValueError(f"{len(lacking)} arrays are missing, {len(unknown)} unknown")
-        except (KeyError, TypeError, RuntimeError, ValueError) as error:
+            self.network.load_state_dict(tensors)
+        except (KeyError, TypeError, RuntimeError) as error:
             raise ValueError(f"{weights.name} holds no weights of cae: {error}") from error
         self.network.eval()
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
