@@ -56,7 +56,7 @@ class _Worker:
                 stdin=subprocess.DEVNULL,
                 env={**os.environ, **_ONE_THREAD, "PYTHONPATH": os.pathsep.join(_search_path())},
             )
-        self.connection: Connection = ours
+        self.connection: Connection = ours  # type: ignore[assignment]
         self.started = self.idle = False
         self.left: deque[Cell] = deque()
         self.group: Group | None = None
