@@ -129,6 +129,7 @@ def test_a_rate_is_met_from_below(weights):
     encoded = CAE(bpp=0.5, weights=weights).encode(x)
     assert 0.49 <= encoded.total_bits / x.pixels <= 0.5
     assert encoded.meta["bpp_met"]
+    assert {type(value) for value in encoded.meta.values()} <= {float, int, bool}
 
 
 def test_slices_stand_alone(weights):

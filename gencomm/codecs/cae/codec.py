@@ -87,7 +87,7 @@ class CAE:
     name = "cae"
     modality: ClassVar[str] = "image"
     wants: ClassVar[frozenset[str]] = frozenset()
-    ladder: ClassVar[Sequence[float]] = tuple(np.arange(0, TOP * STEPS + 1) / STEPS)
+    ladder: ClassVar[Sequence[float]] = tuple(k / STEPS for k in range(round(TOP * STEPS) + 1))
 
     def __init__(
         self,
