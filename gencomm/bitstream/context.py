@@ -301,15 +301,17 @@ def _product(weight: np.ndarray, planes: np.ndarray) -> np.ndarray:
 
 def neighbours(plane: np.ndarray) -> np.ndarray:
     """Sum over the eight neighbours of each place, zeros beyond the edge; plane (h, w)."""
-    padded = np.pad(plane, 1)
+    padded = np.zeros((plane.shape[0] + 2, plane.shape[1] + 2))
+    padded[1:-1, 1:-1] = plane
     rows = padded[:-2] + padded[1:-1] + padded[2:]
     return rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:] - plane
 
 
 def _window(plane: np.ndarray, weight: np.ndarray, here: tuple[slice, slice]) -> np.ndarray:
     """Correlation of a plane (h, w) with a window (3, 3), at some places."""
-    padded = np.pad(plane, 1)
     height, width = plane.shape
+    padded = np.zeros((height + 2, width + 2))
+    padded[1:-1, 1:-1] = plane
     total = np.zeros(plane[here].shape)
     for y in range(3):
         for x in range(3):

@@ -8,6 +8,7 @@ them; whoever decodes stops at the first that fails and keeps what came before t
 from __future__ import annotations
 
 import zlib
+from itertools import pairwise
 
 import constriction
 import numpy as np
@@ -44,11 +45,13 @@ class Models:
         return self._made[index]
 
 
-def _alike(indices: np.ndarray) -> list[tuple[int, np.ndarray]]:
-    """Places of each table among indices, tables ascending."""
+def _alike(indices: np.ndarray) -> tuple[np.ndarray, list[tuple[int, slice]]]:
+    """The order that sorts indices, and where each table lies in it, tables ascending."""
     order = np.argsort(indices, kind="stable")
-    found, first = np.unique(indices[order], return_index=True)
-    return list(zip(found.tolist(), np.split(order, first[1:]), strict=True)) if found.size else []
+    there = indices[order]
+    edges = [0, *(np.flatnonzero(there[1:] != there[:-1]) + 1).tolist(), there.size]
+    parts = [slice(first, last) for first, last in pairwise(edges) if last > first]
+    return order, [(int(there[part.start]), part) for part in parts]
 
 
 class SymbolEncoder:
@@ -71,8 +74,10 @@ class SymbolEncoder:
         escape, and its value after those.
         """
         symbols = symbols.astype("<i4")
-        for index, places in _alike(indices):
-            part, reach = symbols[places], int(self.models.tables.reach[index])
+        order, tables = _alike(indices)
+        sorted_ = symbols[order]
+        for index, places in tables:
+            part, reach = sorted_[places], int(self.models.tables.reach[index])
             outside = np.abs(part) > reach
             coded = np.where(outside, 2 * reach + 1, part + reach).astype(np.int32)
             self.encoder.encode(coded, self.models[index])
@@ -113,18 +118,21 @@ class SymbolDecoder:
         StreamDamaged
             The coder has come to what no encoder writes. Without this, symbols may be wrong.
         """
-        symbols = np.empty(indices.size, "<i4")
+        symbols, sorted_ = np.empty(indices.size, "<i4"), np.empty(indices.size, "<i4")
+        order, tables = _alike(indices)
         try:
-            for index, places in _alike(indices):
+            for index, places in tables:
                 reach = int(self.models.tables.reach[index])
-                part = np.asarray(self.decoder.decode(self.models[index], places.size)) - reach
-                outside = np.flatnonzero(part > reach)
-                if outside.size:
+                count = places.stop - places.start
+                part = np.asarray(self.decoder.decode(self.models[index], count)) - reach
+                if part.max() > reach:
+                    outside = np.flatnonzero(part > reach)
                     values = np.asarray(self.decoder.decode(_ESCAPED, outside.size))
                     part[outside] = values - LARGEST
-                symbols[places] = part
+                sorted_[places] = part
         except AssertionError as error:  # what the library raises on such data
             raise StreamDamaged(str(error)) from error
+        symbols[order] = sorted_
         self.crc = zlib.crc32(symbols.tobytes(), self.crc)
         return symbols
 
