@@ -19,6 +19,7 @@ CODECS = Registry(
         "webp": "gencomm.codecs.webp:WebP",
         "avif": "gencomm.codecs.avif:AVIF",
         "jpegxl": "gencomm.codecs.jpegxl:JPEGXL",
+        "cae": "gencomm.codecs.cae.codec:CAE",
         "raw": "gencomm.codecs.raw:Raw",
         "block_dct": "gencomm.codecs.block_dct:BlockDCT",
     },

@@ -254,7 +254,9 @@ def test_a_killed_nursery_or_zygote_is_replaced(hostile):
 
 
 PARENT = """
-import sys, time
+import signal, sys, time
+# a shell that starts tests in the background makes them, and their children, deaf to it
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path[:0] = {path!r}
 import numpy as np
 from channels.bits import PackedBits

@@ -164,8 +164,11 @@ def test_killed_at_any_time_it_resumes_to_the_same_rows(reference, small, tmp_pa
 def test_ctrl_c_leaves_a_store_that_goes_on_and_says_so(reference, small, tmp_path):
     big = {**small, "source": "ramps(n=400,size=16)", "links": ["bsc({ber})"]}
     folder = tmp_path / "stopped"
+    # as the console script does; a shell that starts tests in the background makes them, and their
+    # children, deaf to Ctrl-C
     code = (
-        "import sys; from gencomm.cli import main; sys.exit(main())"  # as the console script does
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from gencomm.cli import main; sys.exit(main())"
     )
     path = tmp_path / "big.yaml"
     path.write_text(to_yaml(resolve(big).config.plain()))
