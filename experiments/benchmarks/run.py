@@ -76,10 +76,12 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=HERE / "results.json")
     parser.add_argument("--repeat", type=int, default=9, help="runs per figure (default 9)")
     arguments = parser.parse_args()
-    rows = [row for section in SECTIONS for row in section.measure_all(arguments.repeat)]
+    sections = [section.measure_all(arguments.repeat) for section in SECTIONS]
+    rows = [row for section in sections for row in section]
     missing = sorted({name for section in SECTIONS for name in section.missing()})
     result = {"machine": machine(), "repeat": arguments.repeat, "missing": missing, "rows": rows}
-    show(rows, Console(width=130))
+    for section in sections:
+        show(section, Console(width=150))
     for name in missing:
         print(f"{name} is not installed: no figures of its own")
     temporary = arguments.out.with_suffix(".tmp")
