@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from channels.spec import Spec, parse_chain, parse_spec
@@ -68,7 +70,7 @@ def envelope(
     return found.sort_values([*keys, axis], ascending=True, kind="stable").reset_index(drop=True)
 
 
-def _best(table: pd.DataFrame, keys: list[str], metric: str) -> pd.DataFrame:
+def _best(table: Any, keys: list[str], metric: str) -> pd.DataFrame:
     top = table.groupby(keys, sort=False, dropna=False)[metric].idxmax()
     return table.loc[top]
 
@@ -111,7 +113,8 @@ def cliffs(table: pd.DataFrame, axis: str, level: float = 0.01) -> pd.DataFrame:
         lowest value from which all higher ones work; NaN where none does).
     """
     lines = []
-    for (codec, link), part in table.groupby(["codec", "link"], sort=False):
+    grouped: Any = table.groupby(["codec", "link"], sort=False)
+    for (codec, link), part in grouped:
         part = part.sort_values(axis, ascending=not rising(axis))
         works = (part["outage"] <= level).to_numpy()
         count = int(works.argmin()) if not works.all() else len(works)

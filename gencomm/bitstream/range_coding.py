@@ -5,6 +5,8 @@ without an error. A stream therefore has checks of eight bits over the symbols s
 them; whoever decodes stops at the first that fails and keeps what came before the one that held.
 """
 
+# pyright: reportAttributeAccessIssue=false
+# (constriction is compiled and comes without stubs)
 from __future__ import annotations
 
 import zlib

@@ -34,7 +34,7 @@ def link_figure(table: pd.DataFrame, axis: str, references: dict[str, dict[str, 
         return _draw(table, axis, references)
 
 
-def _draw(table: pd.DataFrame, axis: str, references: dict[str, dict[str, Any]]) -> Figure:
+def _draw(table: Any, axis: str, references: dict[str, dict[str, Any]]) -> Figure:
     figure = Figure(figsize=(7.6, 3.7), layout="constrained")
     left, right = figure.subplots(1, 2, sharex=True)
     links = list(dict.fromkeys(table["link"]))
@@ -76,7 +76,7 @@ def _draw(table: pd.DataFrame, axis: str, references: dict[str, dict[str, Any]])
     return figure
 
 
-def _points(panel, rows: pd.DataFrame, axis: str, rate: str, colour: str, marker: str) -> None:
+def _points(panel, rows: Any, axis: str, rate: str, colour: str, marker: str) -> None:
     seen = rows[rows[rate] > 0]
     spread = np.array([seen[rate] - seen[f"{rate}_low"], seen[f"{rate}_high"] - seen[rate]])
     panel.errorbar(
@@ -105,7 +105,7 @@ def _points(panel, rows: pd.DataFrame, axis: str, rate: str, colour: str, marker
         )
 
 
-def _floor(panel, table: pd.DataFrame, rate: str) -> None:
+def _floor(panel, table: Any, rate: str) -> None:
     """Keep the axis to what was measured; closed forms run on far below."""
     seen = table.loc[table[rate] > 0, f"{rate}_low"]
     bounds = table.loc[table[rate] == 0, f"{rate}_high"] / 3
@@ -113,7 +113,7 @@ def _floor(panel, table: pd.DataFrame, rate: str) -> None:
     panel.set_ylim(10 ** np.floor(np.log10(low)), 1.2)
 
 
-def _legend(links: list[str], table: pd.DataFrame, references: dict) -> list[Line2D]:
+def _legend(links: list[str], table: Any, references: dict) -> list[Line2D]:
     handles = [
         Line2D(
             [],
