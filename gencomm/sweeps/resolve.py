@@ -136,14 +136,17 @@ class _Parts:
         self.unset = self._variables(raw, ())
         self.source = self._source(raw.get("source"))
         self.budget = self._budget(raw.get("budget"))
-        self.codecs: list[CodecPart] = self._each("codecs", codec_part)
+        self.grid = self._grid()
+        self.used: set[str] = set()
+        self.operating_points = self._operating_points()
+        self.codecs: list[CodecPart] = self._each(self.operating_points, codec_part)
         wants = frozenset().union(*(codec.wants for codec in self.codecs))
         self.links = self._links(wants)
         if self.budget is not None:
             self._spend(self.budget)
         default = SweepConfig.model_fields["metrics"].default
         self.metrics: list[MetricPart] = self._each(
-            "metrics", self._metric, raw.get("metrics", default)
+            _texts(raw.get("metrics", default), "metrics"), self._metric
         )
         self.policies = self._policies(raw.get("policy", {}))
         self._half_widths()
@@ -179,11 +182,30 @@ class _Parts:
             self.wrong("source", error)
         return None
 
-    def _each(self, key: str, build: Callable[[str], Any], value: Any = None) -> list[Any]:
+    def _operating_points(self) -> list[tuple[str, str]]:
+        """(path, codec) with the grid's values in the place of names in braces."""
+        found = []
+        for path, template in _texts(self.raw.get("codecs"), "codecs"):
+            if self._known(path, placeholders(template)):
+                found += [(path, fill(template, point)) for point in points(template, self.grid)]
+        return found
+
+    def _known(self, path: str, names: list[str]) -> bool:
+        """Whether a template's names all have values in the grid; complains of those that lack."""
+        self.used |= set(names)
+        absent = [name for name in names if name not in self.grid]
+        for name in absent:
+            self.wrong(path, missing_axis(name, self.grid))
+            # a misspelt name is one mistake, not also an axis without use
+            self.used |= set(difflib.get_close_matches(name, self.grid, n=1))
+        # an axis without values is a bad one, already complained of
+        return not absent and all(self.grid[name] for name in names)
+
+    def _each(self, texts: list[tuple[str, str]], build: Callable[[str], Any]) -> list[Any]:
         """Build each text of a list; a second one with the same meaning is refused."""
         found: dict[str, str] = {}
         parts = []
-        for path, text in _texts(self.raw.get(key) if value is None else value, key):
+        for path, text in texts:
             try:
                 part = build(text)
             except SpecError as error:
@@ -217,7 +239,7 @@ class _Parts:
         for link in self.links:
             if link.template not in points:
                 compiled, specs = Link.parse(link.spec), []
-                for path, text in _texts(self.raw.get("codecs"), "codecs"):
+                for path, text in self.operating_points:
                     try:
                         part = codec_part(str(at_budget(text, compiled, budget)))
                     except SpecError as error:
@@ -249,24 +271,18 @@ class _Parts:
         return found
 
     def _links(self, wants: frozenset[str]) -> list[LinkPart]:
-        grid = self._grid()
-        used: set[str] = set()
+        of_codecs = set(self.used)
         found: dict[tuple[str, str], str] = {}
         links = []
         for path, template in self._templates():
             names = placeholders(template)
-            used |= set(names)
-            absent = [name for name in names if name not in grid]
-            for name in absent:
-                self.wrong(path, missing_axis(name, grid))
-                # a misspelt name is one mistake, not also an axis without use
-                used |= set(difflib.get_close_matches(name, grid, n=1))
-            if absent:
-                continue
-            if any(not grid[name] for name in names):  # a bad axis, already complained of
+            both = [name for name in names if name in of_codecs]
+            for name in both:
+                self.wrong(path, f"{{{name}}} is an axis of codecs; a link needs one of its own")
+            if not self._known(path, names) or both:
                 continue
             try:
-                for point in points(template, grid):
+                for point in points(template, self.grid):
                     link = Link.parse(fill(template, point), wants)
                     spec = link.text
                     if (template, spec) in found:
@@ -276,10 +292,10 @@ class _Parts:
                     links.append(LinkPart(template, point, spec, checksums=sums))
             except SpecError as error:
                 self.wrong(path, f"{error}{_comma_hint(template)}")
-        for name in grid:
-            if name not in used:
-                hint = suggest(name, used).replace("there is", "links use") if used else ""
-                self.wrong(f"grid.{name}", f"no link uses {{{name}}}{hint}")
+        for name in self.grid:
+            if name not in self.used:
+                hint = suggest(name, self.used).replace("there is", "they use") if self.used else ""
+                self.wrong(f"grid.{name}", f"no codec and no link uses {{{name}}}{hint}")
         return links
 
     def _grid(self) -> dict[str, list[Any]]:

@@ -68,7 +68,7 @@ def test_five_mistakes_give_five_messages_with_their_paths_in_one_go(tmp_path):
         ({"grid": {"ber": {"log": [0, 1, 3]}}}, "grid.ber.log[0]", "greater than 0"),
         ({"grid": {"ber": {"log": [1e-3, "1e-1", 3]}}}, "grid.ber.log[1]", "number"),
         ({"grid": {"ber": [1e-3, 1e-3]}}, "links[0]", "twice"),
-        ({"grid": {"ber": [1e-3], "snr": [1]}}, "grid.snr", "no link uses"),
+        ({"grid": {"ber": [1e-3], "snr": [1]}}, "grid.snr", "no codec and no link uses"),
         ({"trials": {"min": 5, "max": 2}}, "trials", "more than max"),
         ({"trials": {"half_width": {"pnsr": 1}}}, "trials.half_width.pnsr", "'psnr'"),
         ({"trials": {"half_width": {"psnr": -1}}}, "trials.half_width.psnr", "greater than 0"),
@@ -193,3 +193,35 @@ def test_the_built_in_configuration_is_right():
     assert len(resolved.codecs) == 6
     assert resolved.links[0].point == {"ber": 1e-6}
     assert resolved.links[-1].point == {"ber": 1e-1}
+
+
+def test_a_grid_gives_operating_points_of_codecs():
+    found = resolve(
+        {
+            **GOOD,
+            "codecs": ["jpeg(quality={quality})", "jpeg2000(bpp={rate})", "raw"],
+            "links": ["clean"],
+            "grid": {"quality": [20, 50], "rate": {"linear": [0.25, 0.75, 3]}},
+        }
+    )
+    assert [codec.spec for codec in found.codecs] == [
+        *(f"jpeg(quality={q})" for q in (20, 50)),
+        *(f"jpeg2000(bpp={b})" for b in (0.25, 0.5, 0.75)),
+        "raw",
+    ]
+    assert [link.spec for link in found.links] == ["clean"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "path", "word"),
+    [
+        ({"codecs": ["jpeg(quality={qality})"]}, "codecs[0]", "'quality'"),
+        ({"codecs": ["jpeg(quality={ber})"]}, "links[0]", "axis of codecs"),
+        ({"codecs": ["raw"]}, "grid.quality", "no codec and no link"),
+        ({"codecs": ["jpeg(quality={quality})", "jpeg(quality=50)"]}, "codecs[1]", "second time"),
+    ],
+)
+def test_mistakes_in_operating_points(changes, path, word):
+    found = problems(grid={"ber": [1e-3], "quality": [20, 50]}, **changes)
+    assert path in found
+    assert word in found[path]
