@@ -10,13 +10,14 @@ Nothing depends on the picture but its size, so an error stays within its block.
 
 from __future__ import annotations
 
-import heapq
 from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
 
 from channels.bits import PackedBits
+from gencomm.bitstream.labelling import Labels, bits_number, number_bits
+from gencomm.bitstream.quantiser_design import allocate_bits
 from gencomm.codecs.block_dct_tables import (
     GREEN_MEAN,
     GREEN_SHAPES,
@@ -31,10 +32,7 @@ from gencomm.codecs.block_dct_tables import (
 from gencomm.codecs.contract import Decoded, Encoded, Item, Received, Status
 from gencomm.codecs.fixed_length import (
     HEADER_BITS,
-    Labels,
-    bits_number,
     check_picture,
-    number_bits,
     read_size,
     received_bits,
     size_bits,
@@ -74,37 +72,12 @@ def allocation(budget: int, colour: bool) -> tuple[tuple[int, int, float], ...]:
         Coefficients that get any: 64 of each luminance block in turn, then of the chrominances.
     """
     variance, shapes = _statistics(colour)
-    widths = np.zeros(variance.size, int)
-    heap = [step for k in range(variance.size) if (step := _step(k, 0, budget, variance, shapes))]
-    heapq.heapify(heap)
-    left = budget
-    while heap and left:
-        _, k, more = heapq.heappop(heap)
-        if more <= left:
-            widths[k] += more
-            left -= more
-        step = _step(k, int(widths[k]), left, variance, shapes)
-        if step:
-            heapq.heappush(heap, step)
+
+    def distortion(k: int, width: int) -> float:
+        return variance[k] * quantiser(width, float(shapes[k])).distortion
+
+    widths = allocate_bits(distortion, variance.size, budget, MAX_WIDTH)
     return tuple((int(k), int(widths[k]), float(shapes[k])) for k in np.flatnonzero(widths))
-
-
-def _step(
-    k: int, width: int, left: int, variance: np.ndarray, shapes: np.ndarray
-) -> tuple[float, int, int] | None:
-    """The most rewarding step up from `width` bits: minus what a bit saves, k, bits.
-
-    Of peaked densities the first bit alone saves little and two at once more than twice as much,
-    so steps of several bits compete: they run along the convex hull of rate and distortion.
-    """
-    here = quantiser(width, float(shapes[k])).distortion
-    best = None
-    for more in range(1, min(3, left, MAX_WIDTH - width) + 1):
-        saved = (here - quantiser(width + more, float(shapes[k])).distortion) / more
-        # rounded, for the same order on every machine
-        step = (-float(f"{variance[k] * saved:.6g}"), k, more)
-        best = step if best is None or step < best else best
-    return best
 
 
 def _statistics(colour: bool) -> tuple[np.ndarray, np.ndarray]:

@@ -1,15 +1,12 @@
-"""What codecs of fixed length share: a size that survives, labels of numbers, bit fields."""
+"""What codecs of fixed length share: a size that survives, and exactly as many bits as belong."""
 
 from __future__ import annotations
-
-from typing import Literal
 
 import numpy as np
 
 from channels.bits import PackedBits
+from gencomm.bitstream.labelling import bits_number, number_bits
 from gencomm.codecs.contract import Item
-
-Labels = Literal["natural", "gray", "folded"]
 
 #: Times that the size is sent. At a bit error rate of 1e-2 a majority of 15 is wrong with
 #: probability 6e-13, at 1e-1 with 3e-5.
@@ -53,33 +50,6 @@ def check_picture(item: Item, name: str) -> np.ndarray:
     if max(value.shape[:2]) > MAX_SIDE:
         raise ValueError(f"{name} takes sides up to {MAX_SIDE} pixels; {item.id} has more")
     return value
-
-
-def number_bits(numbers: np.ndarray, width: int) -> np.ndarray:
-    """Numbers as bits, most significant first; uint8, shape (numbers.size * width,)."""
-    shifts = np.arange(width - 1, -1, -1)
-    return ((numbers.reshape(-1, 1).astype(np.int64) >> shifts) & 1).astype(np.uint8).ravel()
-
-
-def bits_number(bits: np.ndarray, width: int) -> np.ndarray:
-    """Inverse of `number_bits`; int64, shape (bits.size // width,)."""
-    weights = 1 << np.arange(width - 1, -1, -1, dtype=np.int64)
-    return bits.reshape(-1, width).astype(np.int64) @ weights
-
-
-def label_table(width: int, labels: Labels) -> np.ndarray:
-    """Label of each of the 2**width levels in rising order; int64, a permutation.
-
-    ``natural`` is the level's number, ``gray`` changes one bit between neighbours, ``folded`` is
-    a sign and a magnitude counted from the middle.
-    """
-    level = np.arange(1 << width)
-    if labels == "natural":
-        return level
-    if labels == "gray":
-        return level ^ (level >> 1)
-    half = 1 << (width - 1)
-    return np.where(level >= half, level, half - 1 - level)
 
 
 def received_bits(bits: PackedBits, count: int) -> tuple[np.ndarray, str]:

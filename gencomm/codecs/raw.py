@@ -7,11 +7,11 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from channels.bits import PackedBits
+from gencomm.bitstream.labelling import label_table
 from gencomm.codecs.contract import Decoded, Encoded, Item, Received, Status
 from gencomm.codecs.fixed_length import (
     HEADER_BITS,
     check_picture,
-    label_table,
     read_size,
     received_bits,
     size_bits,

@@ -14,11 +14,12 @@ from scipy.special import gamma
 
 from channels.bits import PackedBits
 from channels.spec import SpecError
+from gencomm.bitstream.labelling import label_table
 from gencomm.codecs.block_dct import COLOUR, _statistics, allocation, analyse, synthesise
 from gencomm.codecs.contract import Received, Status
-from gencomm.codecs.fixed_length import COPIES, HEADER_BITS, label_table, read_size, size_bits
+from gencomm.codecs.fixed_length import COPIES, HEADER_BITS, read_size, size_bits
 from gencomm.codecs.registry import make_codec
-from gencomm.codecs.scalar_quantiser import Quantiser, quantiser
+from gencomm.codecs.scalar_quantiser import quantiser
 from gencomm.items import image_item
 from gencomm.testing.samples import sample_item
 
@@ -79,23 +80,23 @@ LAPLACE = {1: 0.5, 2: 0.1762, 3: 0.0545, 4: 0.0154}
 
 @pytest.mark.parametrize(("width", "error"), GAUSS.items())
 def test_gaussian_quantisers_are_max(width, error):
-    assert Quantiser(width, 2.0).distortion == pytest.approx(error, rel=4e-3)
+    assert quantiser(width, 2.0).distortion == pytest.approx(error, rel=4e-3)
 
 
 @pytest.mark.parametrize(("width", "error"), LAPLACE.items())
 def test_laplacian_quantisers_are_paez_and_glissons(width, error):
-    assert Quantiser(width, 1.0).distortion == pytest.approx(error, rel=6e-3)
+    assert quantiser(width, 1.0).distortion == pytest.approx(error, rel=6e-3)
 
 
 def test_levels_of_the_two_bit_gaussian_quantiser():
-    levels = Quantiser(2, 2.0).levels
+    levels = quantiser(2, 2.0).levels
     assert levels == pytest.approx([-1.510, -0.4528, 0.4528, 1.510], abs=2e-3)
 
 
 @pytest.mark.parametrize("shape", [0.45, 0.5, 1.0, 3.0])
 @pytest.mark.parametrize("width", [1, 2, 3, 5])
 def test_distortion_is_the_integral(shape, width):
-    found = Quantiser(width, shape)
+    found = quantiser(width, shape)
     scale = math.sqrt(gamma(1 / shape) / gamma(3 / shape))
     norm = shape / (2 * scale * gamma(1 / shape))
     bounds = [-np.inf, *found.thresholds, np.inf]
