@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,8 @@ class Item:
     modality : str
         "image", "video", "weights" or "embeddings".
     value : array
-        For an image: uint8, shape (height, width, 3), or (height, width) for grey.
+        For an image: uint8, shape (height, width, 3), or (height, width) for grey. For a clip:
+        uint8, shape (frames, height, width, 3).
     hash : str
         SHA-256 of shape, type and samples.
     meta : dict
@@ -73,3 +75,37 @@ def image_item(id: str, value: np.ndarray, meta: Mapping[str, Any] | None = None
     value = np.array(value, order="C")
     value.flags.writeable = False
     return Item(id, "image", value, hash_value(value), dict(meta or {}))
+
+
+def video_item(
+    id: str, value: np.ndarray, rate: Fraction | float, meta: Mapping[str, Any] | None = None
+) -> Item:
+    """A clip: uint8 (frames, height, width, 3) at `rate` frames a second, at least one frame.
+
+    Its hash covers the rate too, which decides what a codec that is given bits per second does.
+    ``meta["rate"]`` holds the rate as text, such as ``30000/1001``; see :func:`frame_rate`.
+
+    Raises
+    ------
+    ValueError
+        Samples of another type or shape, or a rate that is none.
+    """
+    value = np.asarray(value)
+    if value.dtype != np.uint8 or value.ndim != 4 or value.shape[3] != 3 or value.size == 0:
+        raise ValueError(
+            f"{id}: a clip is uint8 of shape (frames, height, width, 3); "
+            f"got {value.dtype} of shape {value.shape}"
+        )
+    exact = Fraction(rate).limit_denominator(100_000)
+    if not 0 < exact < 10_000:
+        raise ValueError(f"{id}: a clip has a positive number of frames a second, got {rate}")
+    if value.flags.writeable or not value.flags.c_contiguous:
+        value = np.array(value, order="C")
+        value.flags.writeable = False
+    digest = hashlib.sha256(f"{hash_value(value)},{exact}".encode()).hexdigest()
+    return Item(id, "video", value, digest, {**(meta or {}), "rate": str(exact)})
+
+
+def frame_rate(item: Item) -> Fraction:
+    """Frames a second of a clip."""
+    return Fraction(item.meta["rate"])

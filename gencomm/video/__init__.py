@@ -1,0 +1,1 @@
+"""What video sources, video codecs and the writers of clips share: colour, PyAV, sessions."""
