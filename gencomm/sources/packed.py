@@ -12,6 +12,7 @@ from gencomm.items import Item, image_item
 from gencomm.sources.base import Source
 from gencomm.sources.paths import expand_path
 from gencomm.sources.pictures import check_size, read_picture
+from gencomm.sources.splits import split_number
 
 #: The arrays of a set may unpack to this many bytes together.
 MAX_BYTES = 4 * 2**30
@@ -35,9 +36,9 @@ class Packed(Source):
         Take only the first so many.
     size : int, optional
         Reduce each by area averaging until no side is longer than this many pixels.
-    split : int, optional
-        Take only pictures whose entry of the array ``split`` is this number (0 training,
-        1 validation, 2 test in sets that have it).
+    split : str or int, optional
+        Of a set with an array ``split``, take only this part: ``train``, ``validation``, ``test``,
+        or the number that stands there.
 
     Notes
     -----
@@ -49,16 +50,20 @@ class Packed(Source):
         path: str,
         limit: int | None = None,
         size: int | None = None,
-        split: int | None = None,
+        split: int | str | None = None,
     ):
         super().__init__(limit)
         check_size(size)
-        self.path, self.size, self.split = expand_path(path), size, split
+        self.path, self.size, self.split = expand_path(path), size, split_number(split)
         if not self.path.is_file():
             what = "is a folder" if self.path.is_dir() else "doesn't exist"
             raise ValueError(f"{self.path} {what}; the source 'packed' takes an .npz file")
         if not self.ids:
-            raise ValueError(f"{self.path} holds no pictures of split {split}")
+            parts = self._contents.split
+            known = ", ".join(map(str, np.unique(parts).tolist())) if parts is not None else ""
+            raise ValueError(
+                f"{self.path} holds no pictures of split {split}; its numbers are {known}"
+            )
 
     def __getstate__(self) -> dict:
         state = self.__dict__.copy()
@@ -78,9 +83,11 @@ class Packed(Source):
                 if missing:
                     raise ValueError(f"it lacks the arrays {', '.join(sorted(missing))}")
                 data, offsets, names = arrays["data"], arrays["offsets"], arrays["names"]
-                split = arrays["split"] if self.split is not None else None
-        except KeyError as error:
-            raise ValueError(f"{self.path} has no array {error.args[0]}") from error
+                split = None
+                if self.split is not None:
+                    if "split" not in arrays.files:
+                        raise ValueError("it has no array split; leave the option split out")
+                    split = arrays["split"]
         except (zipfile.BadZipFile, ValueError, OSError, EOFError, MemoryError) as error:
             raise ValueError(f"{self.path} is not a packed set of pictures: {error}") from error
         return self._checked(data, offsets, names, split)

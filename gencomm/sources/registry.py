@@ -13,6 +13,7 @@ SOURCES = Registry(
         "folder": "gencomm.sources.folder:Folder",
         "file": "gencomm.sources.file:File",
         "packed": "gencomm.sources.packed:Packed",
+        "face": "gencomm.sources.face:Face",
     },
     "source",
 )

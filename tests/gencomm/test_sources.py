@@ -226,8 +226,13 @@ def test_packed_round_trip_limit_split(tmp_path):
         np.testing.assert_array_equal(item.value, value)
     assert make_source(f"packed({path},split=2,limit=2)").ids == ["pic2", "pic3"]
     assert make_source(f"packed({path},limit=99)").ids == [f"pic{i}" for i in range(6)]
-    with pytest.raises(SpecError, match="no pictures of split 7"):
+    for name, number in (("train", 0), ("validation", 1), ("test", 2)):
+        by_name = make_source(f"packed({path},split={name})")
+        assert by_name.ids == make_source(f"packed({path},split={number})").ids
+    with pytest.raises(SpecError, match="no pictures of split 7; its numbers are 0, 1, 2"):
         make_source(f"packed({path},split=7)")
+    with pytest.raises(SpecError, match="did you mean 'test'"):
+        make_source(f"packed({path},split=tests)")
 
 
 BAD_SETS = {
