@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from channels.spec import suggest
 from gencomm.exporting import export
 from gencomm.links import link
+from gencomm.metrics.registry import METRICS
 from gencomm.sending import send
 from gencomm.sweeps.run import Options, Outcome, run_sweep
 from gencomm.sweeps.store import Store
@@ -93,6 +94,12 @@ class Run:
 
         return curves(self.rows(), self.cells(), axis)
 
+    def picks(self, all_candidates: bool = False) -> pd.DataFrame:
+        """What ``budget: {design: ...}`` picked: :func:`gencomm.sweeps.design.picks`."""
+        from gencomm.sweeps.design import picks
+
+        return picks(self.folder, all_candidates)
+
     def envelope(
         self, axis: str | None = None, metric: str | None = None, design: float | None = None
     ) -> pd.DataFrame:
@@ -124,13 +131,19 @@ class Run:
         design : float, optional
             The same with the scheme that is best at this value of the axis.
         """
-        from gencomm.figures.quality import quality_figure
+        from gencomm.analysis.envelope import scheme_labels
+        from gencomm.figures.quality import axis_of, quality_figure
         from gencomm.figures.saving import save
 
         metric = metric or self.metrics[0]
         best = envelope or design is not None
         table = self.envelope(axis, metric, design) if best else self.curves(axis)
-        figure = quality_figure(table, metric, axis, self._title)
+        axis, labels = axis or axis_of(table, metric), None
+        if design is not None or (not best and axis != "bpp" and len(self.picks())):
+            labels = scheme_labels(table, axis)
+        elif envelope:  # the scheme changes along a curve, and with it the rate
+            table = table.drop(columns=[n for n in ("bpp", f"clean_{metric}") if n in table])
+        figure = quality_figure(table, metric, axis, self._title, labels)
         if out is not None:
             save(figure, out)
         return figure
@@ -142,6 +155,8 @@ class Run:
         axis: str | None = None,
         out: str | Path | None = None,
     ) -> Figure:
+        Where a scheme was picked for each codec (``budget: {design: ...}``), the legend names it.
+
         """What came out, as pictures: codecs in rows, points of the grid in columns.
 
         Pictures are there for the first items of the configuration (its key ``pictures``).

@@ -21,6 +21,11 @@ def run(args: argparse.Namespace) -> int:
         return 0
     state = "running now" if found["running"] else "not running"
     print(f"{found['name']}: {found['cells']} of {found['planned']} cells, {state}")
+    if "choice" in found:
+        first = found["choice"]
+        print(
+            f"schemes picked from {first['cells']} of {first['planned']} cells of the folder design"
+        )
     print(f"{found['rows']} rows; {found['invocations']} invocations\n")
     print(output.table(["status", "rows"], found["statuses"].items()), end="\n\n")
     print(output.table(["stopped by", "cells"], found["stops"].items()), end="\n\n")

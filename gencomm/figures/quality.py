@@ -54,7 +54,7 @@ def quality_figure(
     ValueError
         A column is missing, or there are fewer than two points to draw.
     """
-    axis = axis or _axis_of(table, metric)
+    axis = axis or axis_of(table, metric)
     for name in (axis, metric):
         if name not in table.columns:
             raise ValueError(f"the table has no column {name!r}: {', '.join(table.columns)}")
@@ -94,7 +94,7 @@ class _Curve:
         return self.look["color"]
 
 
-def _axis_of(table: pd.DataFrame, metric: str) -> str:
+def axis_of(table: pd.DataFrame, metric: str) -> str:
     """`curves` puts the axis right before the first metric, which has its ends behind it."""
     names = list(table.columns)
     first = next((i for i, c in enumerate(names) if f"{c}_low" in names), None)

@@ -7,6 +7,10 @@ gets the rate that fills the budget::
 
 so that a faster scheme leaves the codec more bits and needs a better channel. ``mcs`` in a link
 stands for every scheme of the ladder in turn.
+
+``budget: {uses_per_pixel: 0.25, design: {esno_db: 12}}`` picks one scheme for each codec before the
+sweep, the one with the best mean quality at the design point, and runs only that one over the
+grid: :mod:`gencomm.sweeps.design`.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict
 from channels.link import Link
 from channels.spec import Spec, SpecError, parse_spec
 from gencomm.codecs.registry import CODECS
+from gencomm.sweeps.grid import Number
 
 #: The ladder that ``mcs`` stands for unless a configuration names its own: modulations and rates
 #: of IEEE 802.11 and 5G NR, from 2/3 to 20/3 bits per symbol, with the LDPC code of 5G NR.
@@ -45,11 +50,15 @@ class Budget(BaseModel):
     ----------
     uses_per_pixel : float
         Complex symbols (bits, over a binary medium) per pixel.
+    design : dict of str to float, optional
+        A value for every name of the grid that links use: the point at which the scheme of each
+        codec is picked.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     uses_per_pixel: Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)]
+    design: Annotated[dict[str, Number], Field(min_length=1)] | None = None
 
 
 def _as_list(value: object) -> object:

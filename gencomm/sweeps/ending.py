@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gencomm.sweeps.design import readable_picks, stored_choice
 from gencomm.sweeps.status import breakdown
+from gencomm.sweeps.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +31,11 @@ def ending(run: Any, figures: bool) -> str:
     found = run.status()
     outcome = run.outcome
     parts = []
+    with Store(run.folder) as store:
+        choice = stored_choice(store)
+        config = store.runs()[-1]["config"]
+    if choice:
+        parts.append(readable_picks(choice, config["budget"]["design"]))
     if found["rows"]:
         parts += _tables(run)
         if figures:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gencomm.sweeps import design
 from gencomm.sweeps.config import SweepConfig
 from gencomm.sweeps.executors.local import LocalExecutor, LostCell
 from gencomm.sweeps.plan import Cell, Group, groups, make_plan
@@ -72,6 +73,13 @@ def estimate(resolved: Resolved, todo: list[Cell], workers: int) -> Estimate:
     return Estimate(total, total / min(workers, len(every)), probed)
 
 
+def _stored_choice(folder: Path) -> list[dict[str, Any]]:
+    if not (folder / STORE_NAME).is_file():
+        return []
+    with Store(folder) as store:
+        return design.stored_choice(store)
+
+
 def _probe(group: Group) -> Group:
     """A few of a group's cells, from first to last."""
     n = len(group.cells)
@@ -87,9 +95,19 @@ def _seconds(record: CellRecord, spent: dict[str, float]) -> float:
 def preview(
     config: Any, out: str | Path | None, options: Options, probe: bool = True
 ) -> dict[str, Any]:
-    """Counts of a plan, what of it is stored, and an estimate of the time for the rest."""
+    """Counts of a plan, what of it is stored, and an estimate of the time for the rest.
+
+    Of a sweep with a design point, before its schemes are picked: those of the first phase.
+    """
     resolved = resolve(config)
     folder = run_folder(resolved, out)
+    if design.design_point(resolved) is not None:
+        choice = _stored_choice(folder)
+        if not choice:
+            then = len(make_plan(design.provisional(resolved)))
+            first = preview(design.first_phase(resolved), folder / design.FOLDER, options, probe)
+            return first | {"then": f"{then} cells of the schemes picked; ask again for their time"}
+        resolved = design.with_picks(resolved, choice)
     plan = make_plan(resolved)
     chosen = select(plan, options)
     held: set[str] = set()

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gencomm.sweeps.config import SweepConfig
+from gencomm.sweeps.design import FOLDER as DESIGN
 from gencomm.sweeps.folder import describe, locked
 from gencomm.sweeps.store import CellRecord, Store, StoreError
 
@@ -67,6 +68,9 @@ def merge(out: str | Path, shards: Sequence[str | Path]) -> dict[str, int]:
     finally:
         for source in sources:
             source.close()
+    first = [Path(shard) / DESIGN for shard in shards if (Path(shard) / DESIGN).is_dir()]
+    if first:  # how schemes were picked: every shard has all of it
+        merge(out / DESIGN, first)
     return counts
 
 

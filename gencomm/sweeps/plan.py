@@ -77,6 +77,8 @@ def make_plan(resolved: Resolved, seen: Callable[[int, int], None] | None = None
                 for link in resolved.links:
                     if link.only is not None and codec.spec not in link.only:
                         continue
+                    if not _is_picked(resolved, codec, link, policy):
+                        continue
                     identity = canonical_json(
                         {
                             **common,
@@ -90,6 +92,11 @@ def make_plan(resolved: Resolved, seen: Callable[[int, int], None] | None = None
                     digest = hashlib.sha256(identity.encode()).hexdigest()
                     cells.append(Cell(len(cells), digest, identity, item, codec, link, policy))
     return cells
+
+
+def _is_picked(resolved: Resolved, codec: CodecPart, link: LinkPart, policy: Policy) -> bool:
+    picked = resolved.picked
+    return picked is None or (codec.spec, link.template, policy) in picked
 
 
 def versions() -> dict[str, Any]:

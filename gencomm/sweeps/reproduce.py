@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from gencomm.sweeps.config import SweepConfig
+from gencomm.sweeps.design import as_stored
 from gencomm.sweeps.executors.local import LocalExecutor, LostCell
 from gencomm.sweeps.folder import CONFIG_NAME
 from gencomm.sweeps.plan import Cell, groups, make_plan
@@ -70,7 +71,7 @@ def reproduce(run: str | Path, cells: int | None = CELLS, workers: int = 1) -> C
             raise StoreError(f"{folder} holds no run")
         config = SweepConfig.model_validate(invocations[-1]["config"])
         try:
-            resolved = resolve(config)
+            resolved = as_stored(resolve(config), store)
         except ConfigError as error:
             raise ConfigError(str(folder / CONFIG_NAME), error.problems) from None
         found = [

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from channels.link import Link
-from channels.spec import Spec, SpecError, parse_chain, parse_spec, suggest
+from channels.spec import Spec, SpecError, format_value, parse_chain, parse_spec, suggest
 from gencomm.codecs.registry import CODECS
 from gencomm.metrics.registry import METRICS
 from gencomm.policy import Policy
@@ -70,6 +70,8 @@ class Resolved:
     links: tuple[LinkPart, ...]
     policies: tuple[Policy, ...]
     metrics: tuple[MetricPart, ...]
+    #: (operating point, link as written, policy) of what is run, where a design picks some
+    picked: frozenset[tuple[str, str, Policy]] | None = None
 
 
 def read_config(config: SweepConfig | Mapping[str, Any] | str | Path | None) -> SweepConfig:
@@ -144,6 +146,7 @@ class _Parts:
         self.links = self._links(wants)
         if self.budget is not None:
             self._spend(self.budget)
+            self._check_design(self.budget.design)
         default = SweepConfig.model_fields["metrics"].default
         self.metrics: list[MetricPart] = self._each(
             _texts(raw.get("metrics", default), "metrics"), self._metric
@@ -251,6 +254,29 @@ class _Parts:
                 points[link.template] = frozenset(specs)
             links.append(replace(link, only=points[link.template]))
         self.codecs, self.links = list(parts.values()), links
+
+    def _check_design(self, design: Mapping[str, float] | None) -> None:
+        """A design point gives every name that a link uses a value, and no other."""
+        if design is None:
+            return
+        templates = list(dict.fromkeys(link.template for link in self.links))
+        used = list(dict.fromkeys(name for text in templates for name in placeholders(text)))
+        for name in design:
+            if name not in used:
+                hint = suggest(name, used) if used else ": they use no name at all"
+                self.wrong(f"budget.design.{name}", f"no link uses {{{name}}}{hint}")
+        for name in used:
+            if name not in design:
+                value = format_value(self.grid[name][0])
+                self.wrong("budget.design", f"links use {{{name}}} too: add {name}: {value}")
+        if any(name not in design for name in used):
+            return
+        for template in templates:
+            try:
+                Link.parse(fill(template, design))
+            except SpecError as error:
+                self.wrong("budget.design", error)
+                return
 
     def _templates(self) -> list[tuple[str, str]]:
         """(path, link) with every scheme of the ladder in the place of mcs."""

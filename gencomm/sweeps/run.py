@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TextIO
 
+from gencomm.sweeps import design
 from gencomm.sweeps.config import SweepConfig
 from gencomm.sweeps.executors.dask import DaskExecutor, check_installed
 from gencomm.sweeps.executors.local import LocalExecutor, LostCell
@@ -78,6 +79,8 @@ class Outcome:
         CPU seconds of this time by stage, see :mod:`gencomm.sweeps.stopwatch`.
     interrupted : bool
         Whether Ctrl-C ended it.
+    choice : Outcome or None
+        How the first phase of a sweep with a design point went, in which schemes are picked.
     """
 
     folder: Path
@@ -88,6 +91,7 @@ class Outcome:
     lost: list[LostCell] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     interrupted: bool = False
+    choice: Outcome | None = None
 
 
 def run_sweep(
@@ -120,22 +124,34 @@ def run_sweep(
     with watch.watch("plan"):
         resolved = resolve(config)
         folder = run_folder(resolved, out)
+        point = design.design_point(resolved)
+        if point is not None:
+            resolved = design.provisional(resolved)
         plan = make_plan(resolved)
     with locked(folder):
         with watch.watch("store"):
             store = Store(folder, [metric.name for metric in resolved.metrics])
         with store:
+            first = None if point is None else _first_phase(resolved, folder, options, file)
+            ready, choice = first is None or first.stored == first.planned, []
+            if first is not None and ready:
+                with watch.watch("plan"):
+                    choice = design.choose(resolved, folder)
+                    resolved = design.with_picks(resolved, choice)
+                    plan = make_plan(resolved)
             with watch.watch("store"):
-                _check_belongs(store, plan, folder)
-                about = environment()
-                describe(folder, resolved.config, about)
-                now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-                told = {"planned": len(plan), "limit": options.limit, "shard": options.shard}
-                told |= {"dask": options.dask} if options.dask else {"workers": options.count()}
-                store.begin_run(now, resolved.config.plain(), about, told)
+                if ready:  # before that it isn't known which cells there will be
+                    _check_belongs(store, plan, folder)
+                _begin(store, resolved, len(plan), options, choice)
                 wanted, todo = _open_cells(store, plan, options)
-            outcome = Outcome(folder, len(wanted))
-            _run_cells(store, resolved, todo, options, outcome, watch, file)
+            outcome = Outcome(folder, len(wanted), choice=first)
+            if first is not None:
+                outcome.lost, outcome.interrupted = list(first.lost), first.interrupted
+                start += sum(first.seconds.values())  # it has booked them
+                if options.limit is not None:
+                    todo = todo[: max(0, options.limit - first.added)]
+            if ready:
+                _run_cells(store, resolved, todo, options, outcome, watch, file)
             with watch.watch("store"):
                 held = store.finished()
             outcome.stored = sum(cell.hash in held for cell in wanted)
@@ -148,6 +164,33 @@ def run_sweep(
             booked["other"] = max(0.0, total - in_cells - sum(booked.values()))
             store.add_timing(booked)
     return outcome
+
+
+def _begin(
+    store: Store, resolved: Resolved, planned: int, options: Options, choice: list[dict]
+) -> None:
+    """Note what is run where, in the store and beside it."""
+    about = environment()
+    describe(store.path.parent, resolved.config, about)
+    told = {"planned": planned, "limit": options.limit, "shard": options.shard}
+    told |= {"dask": options.dask} if options.dask else {"workers": options.count()}
+    told |= {"choice": choice} if choice else {}
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    store.begin_run(now, resolved.config.plain(), about, told)
+
+
+def _first_phase(
+    resolved: Resolved, folder: Path, options: Options, file: TextIO | None
+) -> Outcome:
+    """Every codec over every scheme at the design point, in a folder of its own.
+
+    Every shard runs all of it, since the choice takes all items.
+    """
+    if file is not None:
+        file.write(f"picking schemes ({folder / design.FOLDER})\n")
+    return run_sweep(
+        design.first_phase(resolved), folder / design.FOLDER, replace(options, shard=None), file
+    )
 
 
 def run_folder(resolved: Resolved, out: str | Path | None) -> Path:
@@ -181,7 +224,8 @@ def _check_belongs(store: Store, plan: list[Cell], folder: Path) -> None:
         raise StoreError(
             f"{folder} holds {len(stray)} cells that this configuration doesn't plan: seed, "
             "trials, metrics, limits, policy or a version changed since, or something was taken "
-            "out. Use another folder for --out (a configuration may only grow in its folder)"
+            "out (or, with a design point, another scheme is picked now). Use another folder for "
+            "--out (a configuration may only grow in its folder)"
         )
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from gencomm.sweeps.design import FOLDER as DESIGN
 from gencomm.sweeps.folder import is_locked
 from gencomm.sweeps.stopwatch import STAGES, WORK, harness_share
-from gencomm.sweeps.store import Store
+from gencomm.sweeps.store import STORE_NAME, Store
 
 
 def status(run: str | Path) -> dict[str, Any]:
@@ -18,19 +19,22 @@ def status(run: str | Path) -> dict[str, Any]:
     dict
         ``folder``, ``name``, ``running`` (a sweep is writing now), ``planned`` and ``cells`` (in
         the plan; in the store), ``rows``, ``statuses``, ``stops``, ``invocations``, ``started``
-        and ``seconds`` (CPU seconds by stage over all invocations).
+        and ``seconds`` (CPU seconds by stage over all invocations). For a run with a design point
+        ``choice``, the same of its first phase.
 
     Raises
     ------
     StoreError
         There is no run in that folder.
     """
+    first = Path(run) / DESIGN
+    choice = status(first) if (first / STORE_NAME).is_file() else None
     with Store(run) as store:
         invocations, counts, seconds = store.runs(), store.counts(), store.timing()
         last = invocations[-1] if invocations else None
         return {
             "folder": str(run),
-            "name": last["config"]["name"] if last else "",
+            "name": last["config"]["name"] if last else choice["name"] if choice else "",
             "running": is_locked(Path(run)),
             "planned": last["options"]["planned"] if last else 0,
             "cells": sum(counts["stop"].values()),
@@ -40,6 +44,7 @@ def status(run: str | Path) -> dict[str, Any]:
             "invocations": len(invocations),
             "started": [one["started"] for one in invocations],
             "seconds": {stage: seconds.get(stage, 0.0) for stage in STAGES},
+            **({"choice": choice} if choice else {}),
         }
 
 
