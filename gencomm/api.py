@@ -106,7 +106,10 @@ class Run:
         """The best of a ladder of schemes at each point: :func:`gencomm.analysis.envelope`."""
         from gencomm.analysis import envelope
 
-        return envelope(self.rows(), self.cells(), axis, metric or self.metrics[0], design)
+        metric = metric or self.metrics[0]
+        known = METRICS.load(metric) if metric in METRICS else None
+        better = known is None or known.higher_is_better
+        return envelope(self.rows(), self.cells(), axis, metric, design, better)
 
     def plot(
         self,
@@ -117,6 +120,8 @@ class Run:
         design: float | None = None,
     ) -> Figure:
         """Quality against an axis of the grid (or ``bpp``), and outage below.
+
+        Where a scheme was picked for each codec (``budget: {design: ...}``), the legend names it.
 
         Parameters
         ----------
@@ -155,8 +160,6 @@ class Run:
         axis: str | None = None,
         out: str | Path | None = None,
     ) -> Figure:
-        Where a scheme was picked for each codec (``budget: {design: ...}``), the legend names it.
-
         """What came out, as pictures: codecs in rows, points of the grid in columns.
 
         Pictures are there for the first items of the configuration (its key ``pictures``).
