@@ -111,6 +111,34 @@ class Run:
         better = known is None or known.higher_is_better
         return envelope(self.rows(), self.cells(), axis, metric, design, better)
 
+    def bd(
+        self,
+        reference: str | None = None,
+        metric: str | None = None,
+        items: bool = False,
+        **options: Any,
+    ) -> pd.DataFrame:
+        """Bjontegaard deltas of every codec's operating points: :func:`gencomm.analysis.bd`.
+
+        Parameters
+        ----------
+        reference : str, optional
+            The codec compared with, such as "jpeg2000". Default: the configuration's first.
+        metric : str, optional
+            Default: the configuration's first.
+        items : bool
+            A line per item (:func:`gencomm.analysis.bd_items`) instead of means with intervals.
+        **options
+            ``method`` ("pchip", "akima", "cubic") and ``rates``, a band such as (0.2, 1.0) bpp.
+        """
+        from gencomm.analysis import bd, bd_items
+
+        rows = self.rows()
+        if reference is None and len(rows):
+            reference = str(rows["codec"].iloc[0]).split("(")[0]
+        function = bd_items if items else bd
+        return function(rows, reference or "", metric or self.metrics[0], **options)
+
     def plot(
         self,
         metric: str | None = None,

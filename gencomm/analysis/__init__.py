@@ -13,6 +13,7 @@ Intervals of quality are bootstrapped by item (trials on one item are not indepe
 other): whole items are drawn with all their trials. Intervals of a rate are Wilson's.
 """
 
+from gencomm.analysis.bd import bd, bd_items, quality_scale, readable_bd
 from gencomm.analysis.bootstrap import Bootstrap
 from gencomm.analysis.columns import axes, metrics_of, series_labels, series_of
 from gencomm.analysis.curves import curves
@@ -23,12 +24,16 @@ from gencomm.analysis.resilience import readable, resilience
 __all__ = [
     "Bootstrap",
     "axes",
+    "bd",
+    "bd_items",
     "cliffs",
     "curves",
     "envelope",
     "metrics_of",
     "paired",
+    "quality_scale",
     "readable",
+    "readable_bd",
     "resilience",
     "series_labels",
     "series_of",

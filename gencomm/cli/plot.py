@@ -1,14 +1,25 @@
-"""Draw a run: quality with its interval against the axis of the grid, and outage below."""
+"""Draw a run: quality with its interval against the axis of the grid, and outage below.
+
+``--x bpp`` joins the operating points of each codec to a rate-distortion curve, and prints what
+each saves against one of them: Bjontegaard deltas, as the mean over items and of the mean curves.
+"""
 
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gencomm.api import Run
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="folder of the run")
     parser.add_argument("--metric", help="what to draw (the configuration's first metric)")
-    parser.add_argument("--axis", help="a name of the grid, or bpp (the first of the grid)")
+    parser.add_argument("--axis", "--x", help="a name of the grid, or bpp (the first of the grid)")
+    parser.add_argument(
+        "--against", metavar="CODEC", help="with bpp: the codec compared with (the first)"
+    )
     parser.add_argument(
         "--envelope", action="store_true", help="of a ladder of schemes, the best at each point"
     )
@@ -24,8 +35,25 @@ def run(args: argparse.Namespace) -> int:
     from gencomm.api import Run
 
     out = Path(args.out) if args.out else Path(args.run) / "figure.png"
-    Run(Path(args.run)).plot(
-        args.metric, axis=args.axis, out=out, envelope=args.envelope, design=args.design
-    )
+    found = Run(Path(args.run))
+    if args.against and args.axis != "bpp":
+        raise ValueError("--against compares rate-distortion curves: it goes with --x bpp")
+    found.plot(args.metric, axis=args.axis, out=out, envelope=args.envelope, design=args.design)
+    if args.axis == "bpp":
+        print(_savings(found, args.against, args.metric))
     print(out)
     return 0
+
+
+def _savings(found: Run, against: str | None, metric: str | None) -> str:
+    """The table of Bjontegaard deltas as text."""
+    from gencomm.analysis import quality_scale, readable_bd
+    from gencomm.metrics import METRICS, decibels
+
+    table = found.bd(against, metric)
+    if not len(table):
+        return "a single codec: nothing to compare with"
+    name = metric or found.metrics[0]
+    unit = METRICS.load(name).unit if name in METRICS else ""
+    unit = "dB" if quality_scale(name) is decibels else unit
+    return f"{readable_bd(table, unit).to_string(index=False)}\n"

@@ -13,8 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import AutoMinorLocator, LogLocator, NullFormatter
 
+from gencomm.analysis.bd import quality_scale
 from gencomm.analysis.columns import rising, series_labels
 from gencomm.figures import style
+from gencomm.metrics import decibels
 
 #: A codec whose PSNR reaches this doesn't stretch the axis: its curve enters at the top.
 TALL_DB = 60.0
@@ -60,6 +62,9 @@ def quality_figure(
             raise ValueError(f"the table has no column {name!r}: {', '.join(table.columns)}")
     if np.unique(table[axis].dropna()).size < 2:
         raise ValueError(f"there is a single point along {axis}; a curve needs two")
+    label = style.metric_label(metric)
+    if axis == "bpp":
+        table, label = _on_rate_scale(table, metric, label)
     curves = _curves(table, axis, labels)
     outages = "outage" in table.columns and bool(table["outage"].to_numpy(float).any())
     heights = [0.48 * width, 0.72][: 1 + outages]
@@ -74,11 +79,11 @@ def quality_figure(
         )[:, 0]
         for panel in panels:
             style.frame(panel)
-        _draw_quality(panels[0], curves, axis, metric)
+        _draw_quality(panels[0], curves, axis, metric, label)
         if outages:
             _draw_outage(panels[1], curves, axis)
         _horizontal(panels[-1], table[axis].to_numpy(float), axis)
-        _caption(panels[0], table, title, outages)
+        _caption(panels[0], table, title, outages, axis)
         _legend(figure, curves, axis, metric, width)
     return figure
 
@@ -121,13 +126,24 @@ def _curves(table: Any, axis: str, labels: Sequence[str] | None) -> list[_Curve]
     return [_Curve(*line) for line in zip(names, looks, parts, strict=True)]
 
 
-def _draw_quality(panel: Axes, curves: list[_Curve], axis: str, metric: str) -> None:
+def _on_rate_scale(table: pd.DataFrame, metric: str, label: str) -> tuple[pd.DataFrame, str]:
+    """Rate-distortion curves show a similarity in decibels, of the means and their ends."""
+    if quality_scale(metric) is not decibels:
+        return table, label
+    columns = [c for c in (metric, f"{metric}_low", f"{metric}_high") if c in table.columns]
+    table = table.assign(**{column: decibels(table[column].to_numpy()) for column in columns})
+    return table, f"{label}, -10 log10(1 - x) (dB)"
+
+
+def _draw_quality(panel: Axes, curves: list[_Curve], axis: str, metric: str, label: str) -> None:
     clean = f"clean_{metric}"
     for curve in curves:
         part = curve.table
         x = part[axis].to_numpy(float)
         panel.plot(x, part[metric], label=curve.label, zorder=3, **curve.look)
-        if f"{metric}_low" in part.columns:
+        # Pictures differ far more than codecs do: on a rate-distortion figure the bands would all
+        # lie on each other. What codecs differ by has its interval in the table of deltas.
+        if f"{metric}_low" in part.columns and axis != "bpp":
             panel.fill_between(
                 x, part[f"{metric}_low"], part[f"{metric}_high"],
                 color=curve.colour, alpha=0.15, linewidth=0, zorder=1,
@@ -137,20 +153,21 @@ def _draw_quality(panel: Axes, curves: list[_Curve], axis: str, metric: str) -> 
                 part[clean].mean(), color=curve.colour, linestyle="--", linewidth=0.8,
                 alpha=0.9, zorder=2,
             )  # fmt: skip
-    panel.set_ylabel(style.metric_label(metric))
-    _vertical_limits(panel, curves, metric)
+    panel.set_ylabel(label)
+    _vertical_limits(panel, curves, metric, axis)
     panel.yaxis.set_minor_locator(AutoMinorLocator(2))
 
 
-def _vertical_limits(panel: Axes, curves: list[_Curve], metric: str) -> None:
+def _vertical_limits(panel: Axes, curves: list[_Curve], metric: str, axis: str) -> None:
     """Room for what can be compared: a lossless codec's 100 dB leaves the frame at the top."""
     tops, bottoms = [], []
     for curve in curves:
         part = curve.table
+        low, high = (f"{metric}_low", f"{metric}_high") if axis != "bpp" else (metric, metric)
         means = [c for c in (metric, f"clean_{metric}") if c in part.columns]
-        bottoms.append(part[_there(part, metric, f"{metric}_low")].min().min())
+        bottoms.append(part[_there(part, metric, low)].min().min())
         if metric != "psnr" or part[means].max().max() < TALL_DB:
-            tops.append(part[_there(part, *means, f"{metric}_high")].max().max())
+            tops.append(part[_there(part, *means, high)].max().max())
     if not tops:
         return
     low, top = min(bottoms), max(tops)
@@ -195,17 +212,21 @@ def _range(values: Any) -> str:
     return str(low) if low == high else f"{low} to {high}"
 
 
-def _caption(panel: Axes, table: Any, title: str, outages: bool) -> None:
+def _caption(panel: Axes, table: Any, title: str, outages: bool, axis: str) -> None:
     """What the curves are of: n, and what the bands are."""
     parts = []
     if "n_items" in table.columns:
         items = _range(table["n_items"])
         parts.append(f"n = {items} {'item' if items == '1' else 'items'}")
-    if "n_trials" in table.columns:
+    several = "n_items" in table.columns and (table["n_trials"] > table["n_items"]).any()
+    if "n_trials" in table.columns and (several or axis != "bpp"):
         parts.append(f"{_range(table['n_trials'])} trials a point")
     single = "n_items" in table.columns and table["n_items"].max() == 1
-    parts.append(f"bands: 95 % over {'trials' if single else 'items'}")
-    if not outages and "outage" in table.columns:
+    if axis != "bpp":
+        parts.append(f"bands: 95 % over {'trials' if single else 'items'}")
+    else:
+        parts.append("means at each operating point, whole streams")
+    if not outages and "outage" in table.columns and axis != "bpp":
         parts.append("no outages")
     panel.annotate(
         ", ".join(parts), (0, 1), (0, 4), xycoords="axes fraction", textcoords="offset points",

@@ -27,6 +27,8 @@ FIXED = {
     "jpegxl": "#56B4E9",
     "block_dct": "#882255",
     "raw": "#777777",
+    "cae": "#000000",
+    "hyperprior": "#332288",
 }
 MARKERS = "osD^vP*X<>"
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (3, 1, 1, 1)), (0, (1.2, 1.2)))

@@ -75,6 +75,7 @@ def bd_rate(
         Too few points, a value that is no number, a rate of zero or less, a quality that doesn't
         rise with the rate, or curves that have no quality in common.
     """
+    check_options(method, rates)
     anchor, other = _points(anchor_rate, anchor_quality), _points(rate, quality)
     curves = [_Curve(q, r, method) for r, q in (anchor, other)]
     spans = [curve.span(rates) for curve in curves]
@@ -97,15 +98,24 @@ def bd_quality(
     The mean of the difference over the logarithms of the rates that both curves cover; BD-PSNR
     where the quality is PSNR. Parameters and errors as for :func:`bd_rate`.
     """
+    check_options(method, rates)
     anchor, other = _points(anchor_rate, anchor_quality), _points(rate, quality)
     curves = [_Curve(r, q, method) for r, q in (anchor, other)]
     spans = [(r[0], r[-1]) for r, _ in (anchor, other)]
     if rates is not None:
-        ends = _band(rates)
+        ends = np.log(rates)
         spans = [(max(low, ends[0]), min(high, ends[1])) for low, high in spans]
     low, high = _overlap(spans, "rate")
     difference = (curves[1].integral(low, high) - curves[0].integral(low, high)) / (high - low)
     return Delta(float(difference), float(np.exp(low)), float(np.exp(high)))
+
+
+def check_options(method: str, rates: tuple[float, float] | None = None) -> None:
+    """Refuse a method that is none, or a band of rates that is none, with a ValueError."""
+    if method not in get_args(Method):
+        raise ValueError(f"method is one of {', '.join(get_args(Method))}; got {method!r}")
+    if rates is not None and not 0 < rates[0] < rates[1]:
+        raise ValueError(f"rates go from a lower to a higher one above zero, got {rates}")
 
 
 def _points(rate: ArrayLike, quality: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -133,13 +143,6 @@ def _points(rate: ArrayLike, quality: ArrayLike) -> tuple[np.ndarray, np.ndarray
     return r, q
 
 
-def _band(rates: tuple[float, float]) -> tuple[float, float]:
-    low, high = rates
-    if not 0 < low < high:
-        raise ValueError(f"rates go from a lower to a higher one above zero, got {rates}")
-    return float(np.log(low)), float(np.log(high))
-
-
 def _overlap(spans: list[tuple[float, float]], what: str) -> tuple[float, float]:
     low, high = max(a for a, _ in spans), min(b for _, b in spans)
     if not low < high:
@@ -152,8 +155,6 @@ class _Curve:
     """y over x, both ascending."""
 
     def __init__(self, x: np.ndarray, y: np.ndarray, method: Method):
-        if method not in get_args(Method):
-            raise ValueError(f"method is one of {', '.join(get_args(Method))}; got {method!r}")
         self.x, self.y = x, y
         self.function: Callable
         if method == "cubic":
@@ -171,7 +172,7 @@ class _Curve:
         low, high = self.x[0], self.x[-1]
         if rates is None:
             return low, high
-        ends = _band(rates)
+        ends = np.log(rates)
         if self.y[-1] <= ends[0] or self.y[0] >= ends[1]:
             raise ValueError(
                 f"a curve from {np.exp(self.y[0]):g} to {np.exp(self.y[-1]):g} has no rate between "
