@@ -101,7 +101,7 @@ class Link:
         rate = math.prod(stage.rate for stage in self.stages)
         per_symbol = max((stage.bits_per_symbol for stage in self.stages), default=0)
         names = [stage.constellation for stage in self.stages if stage.bits_per_symbol]
-        constellation = names[0] if len(names) == 1 else None
+        self.constellation = constellation = names[0] if len(names) == 1 else None
         soft = "llr" in wants
         for stage in self.stages:
             stage.configure(Context(float(rate), per_symbol, soft, constellation))
@@ -201,8 +201,12 @@ class Link:
         facts: dict[str, float] = {}
         for stage in self.stages:
             facts.update(stage.facts())
-        if sum(stage.medium for stage in self.stages) > 1:
-            facts.pop("ber", None)  # each medium knows its own share alone
+        media = [stage for stage in self.stages if stage.medium]
+        if len(media) > 1 and facts.pop("ber", None) is not None:
+            # each medium knows its own share alone, but one may know what it makes of noise
+            if len(media) == 2 and self.constellation and "esno_db" in facts:
+                ber = media[0].ber_with_noise(self.constellation, facts["esno_db"])
+                facts |= {} if ber is None else {"ber": ber}
         if (parity or framing) and "ber" in facts:
             # what a decoder, or the check of a packet, makes of it has no closed form
             facts["channel_ber"] = facts.pop("ber")

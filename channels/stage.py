@@ -166,6 +166,22 @@ class Stage:
         """Numbers for the ledger known after `configure`, such as ``esno_db``."""
         return {}
 
+    def ber_with_noise(self, constellation: str, esno_db: float) -> float | None:
+        """Of a medium before AWGN: closed form of the bit error rate behind both of them.
+
+        Parameters
+        ----------
+        constellation : str
+            Name in :mod:`channels.theory`; decisions are for the nearest point.
+        esno_db : float
+            Of the noise.
+
+        Returns
+        -------
+        float, or None where it is not known.
+        """
+        return None
+
     def class_sizes(self, counts: Sequence[int]) -> tuple[ClassSizes, ...]:
         """Where `class_rates` are given: sizes by class, for numbers of bits of each class."""
         raise NotImplementedError

@@ -15,6 +15,7 @@ import numpy as np
 from channels.gaussian import NormalSource
 from channels.media.awgn import CHUNK
 from channels.stage import Batch, Stage
+from channels.theory import ber_rayleigh, ber_rician
 
 #: Gains whose power lies below this are taken as this small where the receiver divides by them.
 FAINTEST = np.float32(1e-12)
@@ -106,6 +107,17 @@ class Fading(Stage):
                 if length > 1:
                     gain[trial, part] = _spread(g, length, size)
         return batch.with_(symbols=symbols, noise=noise, gain=gain)
+
+    def ber_with_noise(self, constellation: str, esno_db: float) -> float | None:
+        if self.error and constellation not in ("bpsk", "qpsk"):
+            return None  # what the receiver doesn't know is noise that depends on the symbol
+        known = 1 - self.error
+        noise = 10 ** (-esno_db / 10) + self.error
+        ratio = self.constant**2 / (self.diffuse - self.error)
+        effective_db = 10 * math.log10(known / noise)
+        if ratio == 0:
+            return float(ber_rayleigh(constellation, effective_db))
+        return float(ber_rician(constellation, effective_db, ratio))
 
 
 def _chunks(n_blocks: int, length: int) -> Iterator[tuple[slice, slice]]:

@@ -165,6 +165,37 @@ def test_estimation_error_costs_what_theory_says(error_db):
     agree(f"qpsk|rayleigh(csi=estimated,error_db={error_db})|awgn(ebno_db=15)", exact)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "qam16|rayleigh|awgn(ebno_db=9)",
+        "bpsk|rayleigh(block=7, csi=estimated, error_db=-12)|awgn(esno_db=14)",
+        "qam64|rician(k_db=6)|awgn(ebno_db=12)",
+        "qpsk|rician(k_db=3, csi=estimated, error_db=-15)|awgn(esno_db=10)",
+    ],
+)
+def test_links_know_their_closed_form(text):
+    agree(text, Link.parse(text).ledger(48_000).facts["ber"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "qam16|rayleigh(csi=estimated, error_db=-10)|awgn(ebno_db=9)",
+        "qpsk|rayleigh|phase(offset_deg=3)|awgn(ebno_db=9)",
+        "qpsk|phase(offset_deg=3)|awgn(ebno_db=9)",
+    ],
+)
+def test_links_without_a_closed_form_claim_none(text):
+    assert "ber" not in Link.parse(text).ledger(48_000).facts
+
+
+def test_behind_a_code_the_closed_form_is_that_of_the_channel():
+    facts = Link.parse("conv|qpsk|rayleigh|awgn(esno_db=8)").ledger(1024).facts
+    assert facts["channel_ber"] == float(ber_rayleigh("qpsk", 8))
+    assert "ber" not in facts
+
+
 def test_combining_faded_copies_is_maximum_ratio_combining():
     """BPSK, L branches, equation (9.6) with (9.8): right only if each LLR knows its own gain."""
     branches, ebno = 3, 10**0.6

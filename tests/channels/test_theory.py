@@ -80,12 +80,41 @@ def test_rayleigh_keeps_its_slope_at_high_snr():
     assert theory.ber_rayleigh("bpsk", 150.0) * 4e15 == pytest.approx(1, rel=1e-9)
 
 
+@pytest.mark.parametrize("modulation", MODULATIONS)
+@pytest.mark.parametrize("esno_db", [-5, 10, 25, 50])
+def test_rician_lies_between_rayleigh_and_awgn(modulation, esno_db):
+    rayleigh = float(theory.ber_rayleigh(modulation, esno_db))
+    assert theory.ber_rician(modulation, esno_db, 0.0) == pytest.approx(rayleigh, rel=1e-8)
+    if esno_db <= 10:
+        still = float(theory.ber_awgn(modulation, esno_db))
+        assert theory.ber_rician(modulation, esno_db, 1e9) == pytest.approx(still, rel=1e-6)
+
+
+@pytest.mark.parametrize("k", [0.5, 4.0, 30.0])
+@pytest.mark.parametrize("esno_db", [0, 12, 30])
+def test_rician_is_the_mean_over_the_fading(esno_db, k):
+    """The power of a gain m + d is a noncentral chi-square variable with two degrees."""
+    power = stats.ncx2(2, 2 * k, scale=1 / (2 * (1 + k)))
+
+    def integrand(log_gain):
+        gain = math.exp(log_gain)
+        ber = float(theory.ber_awgn("qam16", esno_db + 10 * math.log10(gain)))
+        return gain * ber * power.pdf(gain)
+
+    edges = np.linspace(-30, 4, 35)
+    expected = sum(integrate.quad(integrand, a, b, epsabs=1e-15)[0] for a, b in pairwise(edges))
+    assert theory.ber_rician("qam16", esno_db, k) == pytest.approx(expected, rel=1e-6)
+
+
 def test_arrays_keep_their_shape():
     esno_db = np.linspace(-5, 30, 6).reshape(2, 3)
     for function in (theory.ber_awgn, theory.ber_rayleigh, theory.capacity_constellation):
         got = function("qam16", esno_db)
         assert got.shape == (2, 3)
         assert got[1, 2] == pytest.approx(float(function("qam16", 30.0)), rel=1e-12)
+    rician = theory.ber_rician("qam16", esno_db, 3.0)
+    assert rician.shape == (2, 3)
+    assert rician[1, 2] == pytest.approx(float(theory.ber_rician("qam16", 30.0, 3.0)), rel=1e-12)
 
 
 def test_unknown_modulations_are_refused():
