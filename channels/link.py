@@ -202,11 +202,14 @@ class Link:
         for stage in self.stages:
             facts.update(stage.facts())
         media = [stage for stage in self.stages if stage.medium]
-        if len(media) > 1 and facts.pop("ber", None) is not None:
+        if len(media) > 1 and "ber" in facts:
             # each medium knows its own share alone, but one may know what it makes of noise
+            del facts["ber"]
+            ber = None
             if len(media) == 2 and self.constellation and "esno_db" in facts:
                 ber = media[0].ber_with_noise(self.constellation, facts["esno_db"])
-                facts |= {} if ber is None else {"ber": ber}
+            if ber is not None:
+                facts["ber"] = ber
         if (parity or framing) and "ber" in facts:
             # what a decoder, or the check of a packet, makes of it has no closed form
             facts["channel_ber"] = facts.pop("ber")
