@@ -44,11 +44,17 @@ class Policy:
     conceal : {"grey", "mean"}
         What is shown when no picture came out: mid-grey, or the mean colour of the original
         (which costs a real system 24 bits more and is therefore not the default).
+    frames : {"pass", "last_frame", "drop"}
+        Of clips: what becomes of frames in which a video decoder finds damage, or whose data were
+        lost. ``pass``: damaged data are passed on, and the decoder's own concealment is shown.
+        ``last_frame``: the last good frame is shown in their place. ``drop``: it is shown until the
+        next key frame. A frame that never came is always replaced by the one before it.
     """
 
     header: Literal["in_band", "protected"] = "in_band"
     decode: Literal["lenient", "strict"] = "lenient"
     conceal: Literal["grey", "mean"] = "grey"
+    frames: Literal["pass", "last_frame", "drop"] = "pass"
 
     def __post_init__(self) -> None:
         choices = get_type_hints(type(self))
@@ -80,8 +86,12 @@ class Policy:
         return self.decode == "lenient"
 
     def as_dict(self) -> dict[str, str]:
-        """Plain values, for columns and hashes."""
-        return asdict(self)
+        """Plain values, for columns and hashes; `frames` only where it is not its default, so
+        that what says nothing of clips is called what it was before there were any."""
+        plain = asdict(self)
+        if self.frames == "pass":
+            del plain["frames"]
+        return plain
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +141,12 @@ def to_wire(encoded: Encoded, policy: Policy) -> Wire:
 
 def clean_received(wire: Wire, policy: Policy) -> Received:
     """What reaches the decoder over a link without errors: the reference of every curve."""
-    return Received(_join(wire.header, wire.payload), wire.side, lenient=policy.lenient)
+    return Received(
+        _join(wire.header, wire.payload),
+        wire.side,
+        lenient=policy.lenient,
+        frames=policy.frames,
+    )
 
 
 def from_wire(
@@ -173,7 +188,15 @@ def from_wire(
     if "erasures" in wants and batch.erased is not None:
         erasures = np.unpackbits(batch.erased[index], count=batch.n_bits).astype(bool)
         erasures = np.concatenate([np.zeros(n, bool), erasures])
-    return Received(_join(wire.header, payload), wire.side, llr, erasures, ber, policy.lenient)
+    return Received(
+        _join(wire.header, payload),
+        wire.side,
+        llr,
+        erasures,
+        ber,
+        policy.lenient,
+        frames=policy.frames,
+    )
 
 
 def is_clean(batch: ReceivedBatch) -> np.ndarray:
@@ -191,7 +214,7 @@ def conceal(policy: Policy, item: Item) -> np.ndarray:
     """What is shown of `item` when nothing was decoded; of its shape and type."""
     value = np.empty_like(item.value)
     if policy.conceal == "mean":
-        axes = (0, 1) if item.value.ndim == 3 else None
+        axes = tuple(range(item.value.ndim - 1)) if item.value.ndim > 2 else None
         value[...] = np.rint(item.value.mean(axis=axes)).astype(item.value.dtype)
     else:
         value[...] = GREY
@@ -287,7 +310,10 @@ def ledger(item: Item, encoded: Encoded, wire: Wire, link: Link) -> CellLedger:
     on_link = link.ledger(wire.payload.n_bits, wire.classes)
     pixels = max(1, item.pixels)
     samples = int(item.value.size)
-    height, width = item.value.shape[:2] if item.value.ndim > 1 else (1, item.value.size)
+    if item.modality == "video":
+        height, width = item.value.shape[1:3]
+    else:
+        height, width = item.value.shape[:2] if item.value.ndim > 1 else (1, item.value.size)
     return CellLedger(
         (width, height),
         samples,

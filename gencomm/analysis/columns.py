@@ -9,10 +9,23 @@ import pandas as pd
 
 #: Policy columns, in the order of `gencomm.policy.Policy`.
 POLICY = ("header", "decode", "conceal")
+#: The policy of clips: a column only in runs that choose another than its default.
+FRAMES = "frames"
 #: Columns of a run's rows that are neither a metric nor an axis of the grid.
 FIXED = frozenset(
-    {"codec", "link", "link_spec", *POLICY, "item", "trial", "status", "bit_errors", "n_bits"}
-    | {"bpp", "detail", "cell"}
+    {
+        "codec",
+        "link",
+        "link_spec",
+        *POLICY,
+        FRAMES,
+        "item",
+        "trial",
+        "status",
+        "bit_errors",
+        "n_bits",
+    }
+    | {"bpp", "weight", "detail", "cell"}
 )
 #: Statuses in which no picture came out; those of `gencomm.codecs.contract.Status.outage`.
 OUTAGES = frozenset({"rejected", "crashed", "timeout", "memory", "wrong_size"})
@@ -44,7 +57,7 @@ def series_of(rows: pd.DataFrame, axis: str) -> list[str]:
     _need(rows, axis)
     first = "family" if axis == "bpp" else "codec"
     others = [name for name in axes(rows) if name not in (axis, "family")]
-    return [first, *(c for c in ("link", *others, *POLICY) if c in rows.columns)]
+    return [first, *(c for c in ("link", *others, *POLICY, FRAMES) if c in rows.columns)]
 
 
 def with_family(rows: pd.DataFrame) -> pd.DataFrame:
@@ -72,7 +85,7 @@ def series_labels(table: pd.DataFrame, series: list[str], separator: str = ", ")
         for name, value in zip(telling, values[1:], strict=True):
             if pd.isna(value):
                 continue
-            plain = name in ("link", *POLICY)
+            plain = name in ("link", *POLICY, FRAMES)
             number = f"{value:g}" if isinstance(value, float) else str(value)
             parts.append(number if plain else f"{name}={number}")
         labels.append(separator.join(parts))

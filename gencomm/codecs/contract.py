@@ -89,6 +89,8 @@ class Received:
     max_pixels : int or None
         A decoder need not look at a stream that claims a larger picture: it may say no at once.
         The harness sets it well above the item's size, to save the time of a hopeless decode.
+    frames : {"pass", "last_frame", "drop"}
+        Policy of clips: what is shown of damaged frames; see `gencomm.policy.Policy`.
     """
 
     bits: PackedBits
@@ -98,6 +100,7 @@ class Received:
     ber: float | None = None
     lenient: bool = True
     max_pixels: int | None = None
+    frames: str = "pass"
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,13 @@ CODECS = Registry(
         "cae": "gencomm.codecs.cae.codec:CAE",
         "raw": "gencomm.codecs.raw:Raw",
         "block_dct": "gencomm.codecs.block_dct:BlockDCT",
+        "mjpeg": "gencomm.codecs.video.mpeg:MJPEG",
+        "mpeg2": "gencomm.codecs.video.mpeg:MPEG2",
+        "mpeg4": "gencomm.codecs.video.mpeg:MPEG4",
+        "h264": "gencomm.codecs.video.h264:H264",
+        "hevc": "gencomm.codecs.video.h264:HEVC",
+        "av1": "gencomm.codecs.video.av1:AV1",
+        "per_frame": "gencomm.codecs.video.per_frame:PerFrame",
     },
     "codec",
 )

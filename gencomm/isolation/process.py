@@ -227,6 +227,7 @@ class CodecProcess:
                     "ber": one.ber,
                     "lenient": one.lenient,
                     "max_pixels": one.max_pixels,
+                    "frames": one.frames,
                 }
             )
         return {"op": op, "received": notes, "slot": slot}

@@ -238,6 +238,7 @@ def _read_received(inbox: int, at: int, note: dict) -> tuple[Received, int]:
         note["ber"],
         note["lenient"],
         note["max_pixels"],
+        note["frames"],
     )
     return received, at
 

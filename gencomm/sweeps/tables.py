@@ -15,6 +15,10 @@ _FROM_CELL = ["samples", "codec_bits", "header_bits", "bpp_total", "cbr", "uses_
 _FROM_LINK = ["parity", "framing", "padding", "sent_bits", "channel_uses", "code_rate"]
 
 
+#: What policies that don't name a choice have chosen.
+_UNSAID = {"frames": "pass"}
+
+
 def load_run(run: str | Path) -> pd.DataFrame:
     """Every row of a run, finished or still running.
 
@@ -36,7 +40,7 @@ def load_run(run: str | Path) -> pd.DataFrame:
     one column per name of the grid, such as ``ber``
         Missing (NaN) where a link doesn't use it.
     ``header``, ``decode``, ``conceal``
-        The policy.
+        The policy; and ``frames`` in runs of clips that choose another than ``pass``.
     ``item``, ``trial``
         The item's id and the number of the trial.
     ``status``
@@ -48,6 +52,11 @@ def load_run(run: str | Path) -> pd.DataFrame:
     ``bpp``
         Bits per pixel sent: payload and the codec's side information, but not a header that the
         policy protects.
+    ``weight``
+        Probability of the condition under which the trial was drawn: 1 where there was none, less
+        where trials that nothing hits were left out (``trials: {skip_clean: true}``). A mean over
+        all noise is ``(1 - weight) * clean + weight * mean over rows``, with the clean value of
+        :func:`load_cells`; :func:`gencomm.analysis.over_all_noise` makes plain means right.
     ``detail``
         What the decoder said, where it said something.
     ``cell``
@@ -64,7 +73,7 @@ def load_run(run: str | Path) -> pd.DataFrame:
         metrics = "".join(f"r.{quoted(name)}, " for name in store.metrics)
         columns, lines = store.query(
             "SELECT c.codec, c.link, c.link_spec, c.point, c.policy, c.item, r.trial, r.status, "
-            f"{metrics}r.bit_errors, c.n_bits, c.bpp, r.detail, r.cell "
+            f"{metrics}r.bit_errors, c.n_bits, c.bpp, r.weight, r.detail, r.cell "
             "FROM row AS r JOIN cell AS c ON c.hash = r.cell "
             "ORDER BY c.position, c.hash, r.trial"
         )
@@ -131,7 +140,8 @@ def load_cells(run: str | Path) -> pd.DataFrame:
             lines.append(line)
     if not lines:
         return pd.DataFrame({"codec": [], "link": [], "item": [], "trials": [], "stop": []})
-    return pd.DataFrame(lines).set_index("cell")
+    frame = pd.DataFrame(lines).set_index("cell")
+    return frame.fillna({name: value for name, value in _UNSAID.items() if name in frame})
 
 
 def _spread(frame: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
@@ -146,7 +156,11 @@ def _spread(frame: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
             keys = dict.fromkeys(key for value in known.values() for key in value)
             texts = frame[column]
             parts += [
-                pd.Series([known[text].get(key) for text in texts], texts.index, name=key)
+                pd.Series(
+                    [known[text].get(key, _UNSAID.get(key)) for text in texts],
+                    texts.index,
+                    name=key,
+                )
                 for key in keys
             ]
         else:
