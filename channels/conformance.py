@@ -17,7 +17,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Any, Literal
 
 import numpy as np
@@ -25,6 +25,7 @@ import numpy as np
 from channels.bits import PackedBits, count_errors, count_ones
 from channels.link import Link, ReceivedBatch
 from channels.noise import NoiseStream
+from channels.stage import Batch
 
 #: Sizes in bits that packed arrays, symbols and blocks easily get wrong.
 SIZES = (0, 1, 7, 8, 9, 63, 65, 1000, 4097)
@@ -361,6 +362,47 @@ def llr_signs(spec: str) -> None:
     right = 1 - 2.0 * sent.unpack()
     if known.any():
         assert float((got.llr * right)[known].mean()) > 0, "LLRs speak against what was sent"
+
+
+@_check(
+    "a noiseless symbol has infinite LLRs and an erased bit zero ones; neither may stop a sweep"
+)
+def llrs_may_be_infinite_or_zero(spec: str) -> None:
+    link = Link.parse(spec, ("llr",))
+    stages = list(takewhile(lambda s: s.takes == s.gives == "bits" and not s.medium, link.stages))
+    if not stages:
+        raise NotApplicable("nothing stands between the bits and the modulation or medium")
+    rng = np.random.default_rng(0)
+    for n_bits in (0, 1, 9, 1000, 4097):
+        sent = payload(n_bits)
+        batch, states = Batch(n_bits, bits=sent.data[None, :]), []
+        for number, stage in enumerate(stages):
+            stream = NoiseStream(1, spec).generator(0, number)
+            batch, state = stage.forward(batch, [stream])
+            states.append(state)
+        assert batch.bits is not None
+        sure = 1 - 2 * np.unpackbits(batch.bits, axis=1, count=batch.n_bits).astype(np.float32)
+        lies = rng.choice(np.array([-1, 0, 1], np.float32), sure.shape)
+        with np.errstate(invalid="ignore"):  # 0 times infinity marks what is told nothing of
+            cases = {
+                "infinite LLRs": sure * np.float32(np.inf),
+                "LLRs of zero": np.zeros_like(sure),
+                "infinite LLRs, many wrong, and zeros": np.nan_to_num(
+                    lies * np.float32(np.inf), nan=0.0, posinf=np.inf, neginf=-np.inf
+                ),
+            }
+        for what, llr in cases.items():
+            got = Batch(batch.n_bits, bits=np.packbits(llr < 0, axis=1), llr=llr)
+            for stage, state in zip(reversed(stages), reversed(states), strict=True):
+                got = stage.backward(got, state)
+            assert got.bits is not None, f"{what} of {n_bits} bits: no bits came back"
+            assert got.n_bits == n_bits, f"{what}: {got.n_bits} bits for {n_bits}"
+            assert got.bits.shape == (1, (n_bits + 7) // 8), f"{what}: shape {got.bits.shape}"
+            assert got.llr is None or not np.isnan(got.llr).any(), f"{what}: LLRs are no numbers"
+            if what == "infinite LLRs":
+                assert np.array_equal(got.bits[0], sent.data), f"{what} of {n_bits} bits: errors"
+                lost = got.erased is not None and got.erased.any()
+                assert not lost, f"{what} of {n_bits} bits: some were called lost"
 
 
 @_check("decoders weigh bits by their LLRs: a scale that is off by 3 dB costs tenths of a dB")

@@ -233,7 +233,9 @@ def _checked_llr(
     -------
     float32 array, shape (rows, packets * size)
     """
-    strength = np.abs(llr)
+    strength = np.minimum(
+        np.abs(llr), np.float32(LLR_CERTAIN)
+    )  # an infinite one less itself is none
     wrong = -np.logaddexp(np.float32(0), strength)  # ln p
     right = strength + wrong  # ln(1 - p)
     all_right = right.sum(axis=2, keepdims=True, dtype=np.float64)

@@ -6,6 +6,7 @@ import pytest
 from channels import conformance
 from channels.bits import PackedBits
 from channels.conformance import CHECKS, check_channel, parametrize_channel_checks
+from channels.fec.repetition import RepetitionStage
 from channels.link import CHANNELS
 from channels.media.awgn import AWGN
 from channels.media.bsc import BSC
@@ -210,6 +211,19 @@ def test_kit_finds_wrong_signs_and_scales(broken):
     broken(Loud)
     assert failed("broken(llr=exact)|awgn(ebno_db=3)") == {"llr_calibration"}
     assert not failed("qam16(llr=exact)|awgn(ebno_db=3)")
+
+
+def test_kit_finds_decoders_that_stumble_over_infinite_llrs(broken):
+    class Averaging(RepetitionStage):
+        """Infinity minus infinity is no number, and no number is not below zero."""
+
+        def backward(self, batch, state):
+            llr = batch.llr - batch.llr.mean(axis=1, keepdims=True)
+            return super().backward(batch.with_(llr=llr, bits=np.packbits(llr < 0, axis=1)), state)
+
+    broken(Averaging)
+    with np.errstate(invalid="ignore"):
+        assert "llrs_may_be_infinite_or_zero" in failed("broken|bpsk|awgn(ebno_db=6)")
 
 
 def test_kit_finds_that_maxlog_is_an_approximation(broken):
