@@ -4,15 +4,16 @@ Picture -> latents at 1/8 and 1/16 of the resolution (the transform of `gencomm.
 whose weights training can start) -> one vector for each cell of 32x32 pixels, whose values have
 fixed numbers of bits -> channel -> mean of what was sent given what arrived -> latents ->
 picture. Packing and unpacking have a linear path, which starts as a Haar transform that picks the
-latents of largest variance, beside residual blocks that start silent: training begins at a
-working transform code.
+latents of largest variance, gated and corrected by residual blocks that start silent: training
+begins at a working transform code.
 
 The decoder is told the rate and the bit error rate; the encoder the rate alone.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gencomm.codecs.cae.network import DEVIATION, MEAN, Decoder, Encoder, Shape
-from gencomm.codecs.generative.allocation import CELL, VALUES, WIDEST, rate_position, widths
+from gencomm.codecs.generative.allocation import VALUES, WIDEST, rate_position, widths
 from gencomm.nn.conditions import BER_POINTS, ber_weights
 from gencomm.nn.gains import Gains, interpolation
 from gencomm.nn.layers import Stack, leaky, silence
@@ -32,6 +33,9 @@ from gencomm.nn.transforms import HAAR, colour_dct
 RATE_POINTS = 5
 
 CONDITIONS = RATE_POINTS + BER_POINTS
+
+#: Bound on the logarithm of a gate: a factor of up to 20 up or down.
+LOUDEST = 3.0
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,25 @@ class Sizes:
         """Latents of a cell."""
         return 4 * self.encoder.coarse + 16 * self.encoder.fine
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, for a file's metadata."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Sizes:
+        """The inverse of `to_dict`."""
+        shapes = {name: Shape(**values[name]) for name in ("encoder", "decoder")}
+        return cls(**(values | shapes))
+
+
+def _gated(linear: Tensor, f: Tensor) -> Tensor:
+    """Linear path, turned up or down and corrected by the other, which has twice the channels.
+
+    With gates a cell's contrast can go into a few values and be divided out of the others.
+    """
+    gate, offset = f.float().chunk(2, 1)
+    return linear * (LOUDEST * torch.tanh(gate / LOUDEST)).exp() + offset
+
 
 class Pack(nn.Module):
     """Latents -> values of cells."""
@@ -65,14 +88,14 @@ class Pack(nn.Module):
         self.linear = nn.Conv2d(sizes.gathered, VALUES, 1)
         self.enter = nn.Conv2d(sizes.gathered, sizes.width32, 1)
         self.stage32 = Stack(sizes.blocks32, sizes.width32, RATE_POINTS)
-        self.leave = silence(nn.Conv2d(sizes.width32, VALUES, 1))
+        self.leave = silence(nn.Conv2d(sizes.width32, 2 * VALUES, 1))
 
     def forward(self, coarse: Tensor, fine: Tensor, rate: Tensor) -> Tensor:
         """Latents and rate weights (batch, RATE_POINTS) -> float32 (batch, VALUES, h/32, w/32)."""
         latents = torch.cat([F.pixel_unshuffle(coarse, 2), F.pixel_unshuffle(fine, 4)], 1)
         f = self.leave(leaky(self.stage32(self.enter(latents), rate)))
         with torch.autocast(latents.device.type, enabled=False):
-            return self.linear(latents.float()) + f.float()
+            return _gated(self.linear(latents.float()), f)
 
 
 class Unpack(nn.Module):
@@ -84,13 +107,13 @@ class Unpack(nn.Module):
         self.linear = nn.Conv2d(VALUES, sizes.gathered, 1)
         self.enter = nn.Conv2d(VALUES, sizes.width32, 1)
         self.stage32 = Stack(sizes.blocks32, sizes.width32, CONDITIONS)
-        self.leave = silence(nn.Conv2d(sizes.width32, sizes.gathered, 1))
+        self.leave = silence(nn.Conv2d(sizes.width32, 2 * sizes.gathered, 1))
 
     def forward(self, values: Tensor, conditions: Tensor) -> tuple[Tensor, Tensor]:
         """Values and conditions (batch, CONDITIONS) -> latents at 1/16 and 1/8, float32."""
         f = self.leave(leaky(self.stage32(self.enter(values), conditions)))
         with torch.autocast(values.device.type, enabled=False):
-            coarse, fine = (self.linear(values) + f.float()).split(self.split, 1)
+            coarse, fine = _gated(self.linear(values), f).split(self.split, 1)
         return F.pixel_shuffle(coarse, 2), F.pixel_shuffle(fine, 4)
 
 
@@ -275,6 +298,3 @@ class GenerativeCode(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             sent = self.quantiser(values.float(), widths(budget), ber, believed, generator)
         return clip_identity(self.synthesise(sent, budget, ber, told), 0, 255)
-
-
-__all__ = ["CELL", "GenerativeCode", "Sizes"]

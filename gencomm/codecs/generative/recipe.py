@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,16 @@ class _Training(nn.Module):
         super().__init__()
         self.code = GenerativeCode()
         self.discriminator = PatchDiscriminator() if adversarial else None
+
+    def load_state_dict(self, state_dict: Mapping[str, Tensor], *args: Any, **keywords: Any) -> Any:
+        """Also from the code's weights alone, a phase's before or a shipped file's."""
+        if not any(name.startswith("code.") for name in state_dict):
+            state_dict = {f"code.{name}": value for name, value in state_dict.items()}
+        if not any(name.startswith("discriminator.") for name in state_dict):
+            own = self.state_dict().items()
+            fresh = {name: value for name, value in own if name.startswith("discriminator.")}
+            state_dict = {**state_dict, **fresh}
+        return super().load_state_dict(state_dict, *args, **keywords)
 
 
 class GenerativeRecipe:
