@@ -1,4 +1,4 @@
-"""Sources of items: photographs that scikit-image brings, files, folders, packed sets."""
+"""Sources of items: photographs that scikit-image brings, files, folders, packed sets, clips."""
 
 from gencomm.items import hash_value, image_item
 from gencomm.sources.base import Source
