@@ -131,9 +131,9 @@ class Run:
         **options
             ``method`` ("pchip", "akima", "cubic") and ``rates``, a band such as (0.2, 1.0) bpp.
         """
-        from gencomm.analysis import bd, bd_items
+        from gencomm.analysis import bd, bd_items, over_all_noise
 
-        rows = self.rows()
+        rows = over_all_noise(self.rows(), self.cells())
         if reference is None and len(rows):
             reference = str(rows["codec"].iloc[0]).split("(")[0]
         function = bd_items if items else bd
@@ -198,7 +198,8 @@ class Run:
         with Store(self.folder) as store:
             kept = store.artefacts()
         metric = metric or self.metrics[0]
-        figure = run_sheet(self.rows(), kept, metric, axis, item, title=self._title)
+        rows, cells = self.rows(), self.cells()
+        figure = run_sheet(rows, kept, metric, axis, item, title=self._title, cells=cells)
         if out is not None:
             save(figure, out)
         return figure

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from channels.spec import SpecError, suggest
 from gencomm.files import write_atomically
 from gencomm.metrics import make_metric
-from gencomm.sweeps.store import Store, canonical_json
+from gencomm.sweeps.records import canonical_json
+from gencomm.sweeps.store import Store
 from gencomm.sweeps.tables import load_cells, load_run
 
 if TYPE_CHECKING:

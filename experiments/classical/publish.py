@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gencomm.analysis import Bootstrap
+from gencomm.analysis import Bootstrap, over_all_noise
 from gencomm.api import Run
 from gencomm.files import write_atomically
 
@@ -31,7 +31,7 @@ HARNESS = 0.10
 
 def claims(run: Run, kodak: bool) -> list[dict]:
     """The claims that this run's rows support or not."""
-    rows = run.rows()
+    rows = over_all_noise(run.rows(), run.cells())
     found = [fall(rows, name, FALL, at_least=True) for name in ENTROPY_CODED]
     found += [fall(rows, name, STAND, at_least=False) for name in FIXED_LENGTH]
     if kodak:

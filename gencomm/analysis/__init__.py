@@ -11,6 +11,10 @@ of the concealment; their share is a quantity of its own, the outage rate.
 
 Intervals of quality are bootstrapped by item (trials on one item are not independent of each
 other): whole items are drawn with all their trials. Intervals of a rate are Wilson's.
+
+Where most trials of a cell would be hit by nothing, a sweep draws hits only, and their rows carry
+the probability of a hit as ``weight``. Everything here is a mean over all noise: such rows are
+taken through :func:`over_all_noise` first, and intervals shrink by the weight.
 """
 
 from gencomm.analysis.bd import bd, bd_items, quality_scale, readable_bd
@@ -20,6 +24,7 @@ from gencomm.analysis.curves import curves
 from gencomm.analysis.envelope import cliffs, envelope
 from gencomm.analysis.paired import paired
 from gencomm.analysis.resilience import readable, resilience
+from gencomm.analysis.weighting import over_all_noise
 
 __all__ = [
     "Bootstrap",
@@ -30,6 +35,7 @@ __all__ = [
     "curves",
     "envelope",
     "metrics_of",
+    "over_all_noise",
     "paired",
     "quality_scale",
     "readable",

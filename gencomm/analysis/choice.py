@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from gencomm.analysis.bootstrap import Bootstrap, item_means
-from gencomm.analysis.columns import OUTAGES, POLICY
+from gencomm.analysis.columns import POLICY
 from gencomm.analysis.schemes import overdrawn, rate_of, split_link, without_rate
+from gencomm.analysis.weighting import OUTAGE, over_all_noise
 
 #: Columns of a policy; the last one only where clips are sent.
 CHOICES = (*POLICY, "frames")
@@ -60,8 +61,7 @@ def candidates(
     policy = [name for name in CHOICES if name in cells.columns]
     items = cells["item"].unique().tolist()
     bootstrap = Bootstrap(len(items))
-    outage = rows.assign(_outage=rows["status"].isin(OUTAGES))
-    by_cell: Any = outage.groupby("cell")[[metric, "_outage"]].mean()
+    by_cell: Any = over_all_noise(rows, cells).groupby("cell")[[metric, OUTAGE]].mean()
     cells = cells.join(by_cell.add_prefix("_of_"))
     lines: list[dict[str, Any]] = []
     for key, part in cells.groupby(["codec", "link", *policy], sort=False):
@@ -82,7 +82,7 @@ def candidates(
                 "value": float(item_means(values)),
                 "low": float(low[0]),
                 "high": float(high[0]),
-                "outage": float(part["_of__outage"].mean()),
+                "outage": float(part[f"_of_{OUTAGE}"].mean()),
                 "bpp": float(part["bpp_total"].astype(float).mean()),
                 "uses_per_pixel": float(part["uses_per_pixel"].astype(float).mean()),
                 "left_out": _left_out(part, codec, items),

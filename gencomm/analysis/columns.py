@@ -35,7 +35,8 @@ def metrics_of(rows: pd.DataFrame) -> list[str]:
     """Columns that hold a metric: the numbers that stand behind ``status``."""
     _need(rows, "status")
     behind = list(rows.columns)[rows.columns.get_loc("status") + 1 :]  # type: ignore[operator]
-    return [c for c in behind if c not in FIXED and pd.api.types.is_numeric_dtype(rows[c])]
+    kept = [c for c in behind if c not in FIXED and not c.startswith("_")]
+    return [c for c in kept if pd.api.types.is_numeric_dtype(rows[c])]
 
 
 def axes(rows: pd.DataFrame) -> list[str]:

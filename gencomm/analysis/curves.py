@@ -18,6 +18,10 @@ from gencomm.analysis.matrices import (
     per_trial,
     series_key,
 )
+from gencomm.analysis.weighting import OUTAGE, over_all_noise
+
+#: Rates closer than this to 0 or 1 are just that.
+ROUNDING = 1e-12
 
 
 def curves(
@@ -37,7 +41,8 @@ def curves(
         One line a trial, as `gencomm.load_run` gives it. Needed: ``codec``, ``item``, ``trial``,
         ``status``, the axis, the metrics.
     cells : DataFrame, optional
-        As `gencomm.load_cells` gives it, for the clean quality.
+        As `gencomm.load_cells` gives it, for the clean quality; needed where trials were drawn on
+        condition of a hit.
     axis : str, optional
         A name of the grid such as ``ber`` or ``ebno_db``, or ``bpp`` to join the operating points
         of a codec. Default: the first name of the grid.
@@ -62,13 +67,17 @@ def curves(
     ``clean_<metric>``
         Mean over items without errors, where `cells` are given.
     ``outage``, ``outage_low``, ``outage_high``
-        Share of trials without a picture, Wilson's interval.
+        Share of trials without a picture, mean over items, and Wilson's interval.
     ``measured_ber``
         Bit errors per payload bit over all trials.
     ``bpp``, ``n_items``, ``n_trials``
-        Mean rate, how many items, how many trials over all of them.
+        Mean rate, how many items, how many trials were drawn over all of them.
+    ``weight``
+        Mean over items of the probability of the condition under which trials were drawn: less
+        than 1 where they were hits only. All columns are means over all noise nevertheless.
     """
     rows, axis, metrics = _prepared(rows, axis, metrics)
+    rows = over_all_noise(rows, cells)
     if cells is not None and axis == "bpp":
         cells = with_family(cells)
     series = series_of(rows, axis)
@@ -135,9 +144,9 @@ def _lines(
             draw = Bootstrap(len(trials), len(bootstrap.counts), 0, bootstrap.level)
             low, high = draw.interval(draw.means(trials))
         columns[f"{name}_low"], columns[f"{name}_high"] = low, high
-    columns["outage"] = part.outages / part.trials
-    columns["outage_low"], columns["outage_high"] = wilson(
-        part.outages, part.trials, bootstrap.level
+    columns["outage"] = item_means(part.values[OUTAGE])
+    columns["outage_low"], columns["outage_high"] = outage_interval(
+        columns["outage"], part.shares, bootstrap.level
     )
     with np.errstate(invalid="ignore", divide="ignore"):
         columns["measured_ber"] = part.bit_errors / part.n_bits
@@ -145,7 +154,35 @@ def _lines(
         columns["bpp"] = item_means(part.values["bpp"])
     columns["n_items"] = np.isfinite(part.values[metrics[0]]).sum(axis=0)
     columns["n_trials"] = part.trials.astype(int)
+    columns["weight"] = part.shares[0]
     return [
         {**part.key, axis: float(x), **{name: v[i] for name, v in columns.items()}}
         for i, x in enumerate(part.x)
     ]
+
+
+def outage_interval(
+    outage: np.ndarray, shares: np.ndarray, level: float = 0.95
+) -> tuple[np.ndarray, np.ndarray]:
+    """Wilson's interval of a rate whose trials count unequally.
+
+    The trials' shares s in the rate make it a rate among ``sum(s)**2 / sum(s**2)`` trials
+    (Kish, "Survey Sampling", 1965, section 11.7), times ``sum(s)``, which is the mean weight:
+    trials drawn on condition of a hit can at most add the probability of a hit. Where all trials
+    count the same this is Wilson's interval as it is.
+
+    Parameters
+    ----------
+    outage : float array, shape (points,)
+    shares : float array, shape (3, points)
+        Sums of the shares and of their squares, and the part of `outage` that is certain.
+    level : float
+    """
+    total, squares, certain = shares
+    with np.errstate(invalid="ignore", divide="ignore"):
+        trials = total**2 / squares
+        rate = np.clip((outage - certain) / total, 0.0, 1.0)
+    # rounding must not leave 1e-17 where nothing (or everything) was counted
+    rate = np.where(rate < ROUNDING, 0.0, np.where(rate > 1 - ROUNDING, 1.0, rate))
+    low, high = wilson(rate * trials, trials, level)
+    return certain + total * low, np.minimum(certain + total * high, 1.0)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gencomm.analysis.columns import OUTAGES
+from gencomm.analysis.weighting import CERTAIN, OUTAGE, WEIGHT
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,13 @@ class SeriesMatrices:
         What the lines of `values` are.
     values : dict of str to float array, shape (items, points)
         Mean over trials by metric, and of ``bpp`` where the rows have it; NaN where an item has
-        no trial at a point.
-    trials, outages, bit_errors, n_bits : float arrays, shape (points,)
+        no trial at a point. ``_outage`` is the share of outages.
+    trials, bit_errors, n_bits : float arrays, shape (points,)
         Sums over all rows.
+    shares : float array, shape (3, points)
+        Sums, and sums of squares, of what each row can add to a mean over items: its weight over
+        the number of its item's trials and the number of items. Then what is added to the mean
+        outage without any row: that of the clean results.
     rows : DataFrame
         The series' rows. (Any: pandas' own annotations give every result a dozen types.)
     """
@@ -38,35 +42,43 @@ class SeriesMatrices:
     items: list[str]
     values: dict[str, np.ndarray]
     trials: np.ndarray
-    outages: np.ndarray
     bit_errors: np.ndarray
     n_bits: np.ndarray
+    shares: np.ndarray
     rows: Any
 
 
 def each_series(
     rows: Any, series: Sequence[str], axis: str, metrics: Sequence[str], items: list[str]
 ) -> Iterator[SeriesMatrices]:
-    """Lay out every series of `rows`, in the order of their first appearance."""
+    """Lay out every series of `rows`, in the order of their first appearance.
+
+    `rows` are those of :func:`gencomm.analysis.weighting.over_all_noise`.
+    """
     rows = rows[rows[axis].notna()]
     for key, part in rows.groupby(list(series), sort=False, dropna=False):
         x = np.sort(part[axis].unique())
-        measured = [*metrics, *(["bpp"] if "bpp" in part.columns else [])]
-        means = part.groupby(["item", axis], sort=False)[measured].mean()
+        measured = [*metrics, OUTAGE, *(["bpp"] if "bpp" in part.columns else [])]
+        by_item = part.groupby(["item", axis], sort=False)
+        means = by_item[measured].mean()
         values = {
             name: means[name].unstack(axis).reindex(index=items, columns=x).to_numpy(float)
             for name in measured
         }
-        at = part.assign(_outage=part["status"].isin(OUTAGES)).groupby(axis)
+        part_of_mean = 1 / by_item[OUTAGE].transform("size")
+        part_of_mean /= part.groupby(axis)["item"].transform("nunique")
+        share = part[WEIGHT] * part_of_mean
+        sums = {"_share": share, "_square": share**2, "_fixed": part[CERTAIN] * part_of_mean}
+        at = part.assign(**sums).groupby(axis)
         yield SeriesMatrices(
             dict(zip(series, key, strict=True)),
             x.astype(float),
             items,
             values,
             at.size().reindex(x).to_numpy(float),
-            at["_outage"].sum().reindex(x).to_numpy(float),
             _sum(at, "bit_errors", x),
             _sum(at, "n_bits", x),
+            np.stack([_sum(at, name, x) for name in sums]),
             part,
         )
 

@@ -11,6 +11,7 @@ import pandas as pd
 from gencomm.analysis.bootstrap import REPLICATES, Bootstrap, item_means
 from gencomm.analysis.columns import default_axis, differs, metrics_of, rising, series_of
 from gencomm.analysis.matrices import clean_means, each_series, series_key
+from gencomm.analysis.weighting import over_all_noise
 
 #: Falls from the clean quality that are looked for, in the metric's unit: 1 and 3 dB.
 DROPS = (1.0, 3.0)
@@ -76,6 +77,7 @@ def resilience(
     items = sorted(rows["item"].unique().tolist())
     bootstrap = Bootstrap(len(items), replicates, seed, level)
     clean = clean_means(cells, series, [metric], items)
+    rows = over_all_noise(rows, cells)
     lines = []
     for part in each_series(rows, series, axis, [metric], items):
         reference = clean[series_key(tuple(part.key.values()))][metric]

@@ -27,7 +27,10 @@ def run(args: argparse.Namespace) -> int:
             f"schemes picked from {first['cells']} of {first['planned']} cells of the folder design"
         )
     print(f"{found['rows']} rows; {found['invocations']} invocations\n")
-    print(output.table(["status", "rows"], found["statuses"].items()), end="\n\n")
+    print(output.table(["status", "rows"], found["statuses"].items()))
+    if found["weighted"]:
+        print(f"{found['weighted']} of them of trials drawn on condition of a hit, with its weight")
+    print()
     print(output.table(["stopped by", "cells"], found["stops"].items()), end="\n\n")
     print(breakdown(found["seconds"]))
     return 0

@@ -220,7 +220,9 @@ def _caption(panel: Axes, table: Any, title: str, outages: bool, axis: str) -> N
         parts.append(f"n = {items} {'item' if items == '1' else 'items'}")
     several = "n_items" in table.columns and (table["n_trials"] > table["n_items"]).any()
     if "n_trials" in table.columns and (several or axis != "bpp"):
-        parts.append(f"{_range(table['n_trials'])} trials a point")
+        rare = "weight" in table.columns and (table["weight"] < 1).any()
+        hits = " (hits only, weighted, where rare)" if rare else ""
+        parts.append(f"{_range(table['n_trials'])} trials a point{hits}")
     single = "n_items" in table.columns and table["n_items"].max() == 1
     if axis != "bpp":
         parts.append(f"bands: 95 % over {'trials' if single else 'items'}")

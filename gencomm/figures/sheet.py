@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -136,7 +137,7 @@ class _Sheet:
 
 
 class KeptPicture(Protocol):
-    """A picture that a run kept: see `gencomm.sweeps.store.Artefact`."""
+    """A picture that a run kept: see `gencomm.sweeps.records.Artefact`."""
 
     @property
     def name(self) -> str: ...
@@ -156,15 +157,19 @@ def run_sheet(
     item: str | None = None,
     columns: int = MOST_COLUMNS,
     title: str = "",
+    cells: pd.DataFrame | None = None,
 ) -> Figure:
     """The contact sheet of a run: trial 0 of each codec at each point of an axis.
+
+    Where fewer than half of the trials are hit and only hits were drawn, what the others show
+    stands here, the undamaged picture, with its share.
 
     Parameters
     ----------
     rows : DataFrame
         As `gencomm.load_run` gives it, with ``cell``.
     kept : sequence of artefacts
-        What the store kept: of kind ``received``, and ``original/<item>``.
+        What the store kept: of kind ``received`` or ``clean``, and ``original/<item>``.
     metric : str
         Whose score stands under each picture.
     axis : str, optional
@@ -174,13 +179,16 @@ def run_sheet(
     columns : int
         At most so many points of the axis: every second or third where there are more.
     title : str
+    cells : DataFrame, optional
+        As `gencomm.load_cells` gives it; needed where a picture is the undamaged one.
 
     Raises
     ------
     ValueError
-        Nothing was kept of the item.
+        Nothing was kept of the item, or `cells` are missing.
     """
-    pictures = {one.cell: one.data for one in kept if one.kind == "received"}
+    pictures = {one.cell: one.data for one in kept if one.kind in ("received", "clean")}
+    undamaged = [one.cell for one in kept if one.kind == "clean"]
     originals = {one.name.removeprefix("original/"): one.data for one in kept if not one.cell}
     axis = axis or default_axis(rows)
     found: Any = rows[(rows["trial"] == 0) & rows["cell"].isin(list(pictures))]
@@ -202,6 +210,7 @@ def run_sheet(
     found = found.assign(_row=pd.factorize(found["codec"])[0]).sort_values([axis, "_row"])
     found = found.drop(columns="_row")
     labels = series_labels(found, series_of(found, axis), separator="\n")
+    found = _with_clean(found, undamaged, metric, cells)
     tiles = [
         Tile(
             _row_label(label, line.get("bpp")),
@@ -213,10 +222,26 @@ def run_sheet(
         for label, line in zip(labels, found.to_dict("records"), strict=True)
     ]
     note = f"{item}, first trial of each\nunder each: {style.metric_label(metric)}"
+    if (found["_clean"] > 0).any():
+        note += "\nwhere most sends are not hit at all: one of those, and their share"
     if any(tile.failed for tile in tiles):
         note += "\nred: no picture came out, the concealment is shown"
     original = _decoded(originals[item]) if item in originals else None
     return contact_sheet(tiles, original, title, note, style.short_axis_label(axis))
+
+
+def _with_clean(
+    found: Any, undamaged: Sequence[str], metric: str, cells: pd.DataFrame | None
+) -> Any:
+    """Rows with score and status of the picture shown; `_clean` is the share of its like."""
+    found = found.assign(_clean=0.0)
+    for index, line in found[found["cell"].isin(undamaged)].iterrows():
+        if cells is None:
+            raise ValueError("some pictures are of undamaged streams: give the cells' table too")
+        cell = cells.loc[line["cell"]]
+        found.loc[index, [metric, "status"]] = [cell[f"clean_{metric}"], cell["clean_status"]]
+        found.loc[index, "_clean"] = 1 - line["weight"]
+    return found
 
 
 def _row_label(label: str, bpp: Any) -> str:
@@ -229,7 +254,15 @@ def _row_label(label: str, bpp: Any) -> str:
 
 def _tile_caption(line: dict, metric: str) -> str:
     score = style.score_text(metric, line[metric])
+    if line["_clean"]:
+        score = f"{score} in {_percent(line['_clean'])}"
     return score if line["status"] == "ok" else f"{score}, {line['status'].replace('_', ' ')}"
+
+
+def _percent(share: float) -> str:
+    """Rounded down to what is not yet 100 %: ``97 %``, ``99.97 %``."""
+    digits = max(0, math.ceil(-math.log10(max(1 - share, 1e-9))) - 2)
+    return f"{math.floor(share * 10 ** (2 + digits)) / 10**digits:.{digits}f} %"
 
 
 def _decoded(data: bytes) -> np.ndarray:

@@ -39,9 +39,14 @@ class Stop(enum.StrEnum):
 
 @dataclass
 class Trace:
-    """What a rule sees of a cell: its clean scores, and one entry a trial of all else."""
+    """What a rule sees of a cell: its clean scores, and one entry a trial of all else.
+
+    `weight` is the probability of the condition under which the trials were drawn, 1 where there
+    was none.
+    """
 
     clean: Mapping[str, float]
+    weight: float = 1.0
     statuses: list[Status] = field(default_factory=list)
     bit_errors: list[int] = field(default_factory=list)
     scores: dict[str, list[float]] = field(default_factory=dict)
@@ -62,12 +67,14 @@ class StopRule:
     ----------
     half_width : dict of str to float
         The Student-t interval (95 %) of the mean over the cell's trials is at most this wide to
-        either side, for every metric named. Two things keep an early stop from biasing the mean
-        of a codec that is either unharmed or destroyed, which a few trials of one kind make look
-        certain. Trials that are all alike say nothing about their spread. And where no trial so
+        either side, for every metric named. Trials drawn on condition of a hit move the mean over
+        all noise by their weight only, and so does their interval. Two things keep an early stop
+        from biasing the mean of a codec that is either unharmed or destroyed, which a few trials
+        of one kind make look certain. Trials that are all alike say nothing about their spread.
+        And where no trial so
         far arrived without an error, the share exp(-k) of trials that may yet do so (k: the
         fewest errors seen; exact for independent errors at a rate of k a trial) adds its pull
-        towards the clean quality to the half width.
+        towards the clean quality to the half width; under a condition that share is known instead.
     max_errors : int, optional
         So many trials ended in an outage.
     """
@@ -109,11 +116,11 @@ class StopRule:
 
     def _narrow(self, n: int, trials: Trace, name: str, wanted: float) -> bool:
         values = trials.scores[name][:n]
-        width = half_width(values)
+        width = trials.weight * half_width(values)
         if width == 0:
             return False
         fewest = min(trials.bit_errors[:n])
-        if fewest > 0:
+        if fewest > 0 and trials.weight == 1:
             width += math.exp(-fewest) * abs(trials.clean[name] - math.fsum(values) / n)
         return width <= wanted
 

@@ -73,12 +73,19 @@ class Trials(_Strict):
         wide to either side.
     max_errors : int, optional
         Stop when so many trials ended in an outage.
+    skip_clean : bool
+        Where fewer than half of the trials would be hit at all, draw only those that are, and give
+        their rows the probability of a hit as ``weight``: what the others give is known, it is the
+        clean result. Means over all noise are then
+        ``(1 - weight) * clean + weight * mean over rows``, as all tables and figures count them,
+        with intervals that shrink by the weight. With false every trial is drawn as it comes.
     """
 
     min: Annotated[Whole, Field(ge=1)] = 4
     max: Annotated[Whole, Field(ge=1, le=1_000_000)] = 20
     half_width: dict[str, Positive] = {}
     max_errors: Annotated[Whole, Field(ge=1)] | None = None
+    skip_clean: Annotated[bool, Strict()] = True
 
     @model_validator(mode="before")
     @classmethod

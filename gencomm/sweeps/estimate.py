@@ -11,9 +11,10 @@ from gencomm.sweeps.config import SweepConfig
 from gencomm.sweeps.executors.local import LocalExecutor, LostCell
 from gencomm.sweeps.plan import Cell, Group, groups, make_plan
 from gencomm.sweeps.progress import duration
+from gencomm.sweeps.records import CellRecord
 from gencomm.sweeps.resolve import Resolved, resolve
 from gencomm.sweeps.run import Options, make_setup, run_folder, select
-from gencomm.sweeps.store import STORE_NAME, CellRecord, Store
+from gencomm.sweeps.store import STORE_NAME, Store
 
 #: Links per operating point that the probe runs.
 PROBE_LINKS = 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 from gencomm.sweeps.config import SweepConfig
 from gencomm.sweeps.design import FOLDER as DESIGN
 from gencomm.sweeps.folder import describe, locked
-from gencomm.sweeps.store import CellRecord, Store, StoreError
+from gencomm.sweeps.records import CellRecord, canonical_json
+from gencomm.sweeps.store import Store, StoreError
 
 
 def merge(out: str | Path, shards: Sequence[str | Path]) -> dict[str, int]:
@@ -79,8 +81,15 @@ def _copy(source: Store, target: Store, shard: str | Path) -> dict[str, int]:
     held = target.finished()
     originals = {kept.name: kept for kept in source.artefacts("")}
     times = source.timing_by_cell()
+    known = {_meant(cell): cell for cell in target.cells()}
     for cell in source.cells():
         rows = source.rows(cell.hash)
+        other = known.setdefault(_meant(cell), cell)
+        if other.hash != cell.hash:
+            raise StoreError(
+                f"{shard} answers a cell under other circumstances ({cell.item}, {cell.codec}, "
+                f"{cell.link_spec}): {_changed(other, cell)}"
+            )
         if cell.hash in held:
             _compare(target, cell, rows, shard)
             counts["present"] += 1
@@ -95,6 +104,18 @@ def _copy(source: Store, target: Store, shard: str | Path) -> dict[str, int]:
     if counts["added"]:
         target.add_timing(times.get("", {}))
     return counts
+
+
+def _meant(cell: CellRecord) -> str:
+    """What a cell is about, whatever it was run with."""
+    return canonical_json([cell.item, cell.codec, cell.link, cell.link_spec, dict(cell.policy)])
+
+
+def _changed(before: CellRecord, now: CellRecord) -> str:
+    """In what the circumstances of two cells differ."""
+    old, new = json.loads(before.identity), json.loads(now.identity)
+    parts = sorted(name for name in old | new if old.get(name) != new.get(name))
+    return ", ".join(f"{name} {old.get(name)} and {new.get(name)}" for name in parts)
 
 
 def _compare(target: Store, cell: CellRecord, rows: list, shard: str | Path) -> None:

@@ -11,12 +11,12 @@ import numpy as np
 
 from gencomm.policy import Policy
 from gencomm.sweeps.problems import ConfigError, Problem
+from gencomm.sweeps.records import canonical_json
 from gencomm.sweeps.resolve import CodecPart, LinkPart, Resolved
-from gencomm.sweeps.store import canonical_json
 from gencomm.version import __version__
 
 #: Raise it whenever a row comes to mean something else.
-ROW_VERSION = 1
+ROW_VERSION = 2
 
 
 @dataclass(frozen=True)

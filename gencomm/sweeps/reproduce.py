@@ -16,9 +16,10 @@ from gencomm.sweeps.executors.local import LocalExecutor, LostCell
 from gencomm.sweeps.folder import CONFIG_NAME
 from gencomm.sweeps.plan import Cell, groups, make_plan
 from gencomm.sweeps.problems import ConfigError
+from gencomm.sweeps.records import CellRecord, canonical_json
 from gencomm.sweeps.resolve import resolve
 from gencomm.sweeps.run import make_setup
-from gencomm.sweeps.store import CellRecord, Store, StoreError, canonical_json
+from gencomm.sweeps.store import Store, StoreError
 
 #: Cells that are run again where nothing else is asked for.
 CELLS = 12
@@ -70,6 +71,9 @@ def reproduce(run: str | Path, cells: int | None = CELLS, workers: int = 1) -> C
         if not invocations:
             raise StoreError(f"{folder} holds no run")
         config = SweepConfig.model_validate(invocations[-1]["config"])
+        if not store.weighs:  # as it was run
+            trials = config.trials.model_copy(update={"skip_clean": False})
+            config = config.model_copy(update={"trials": trials})
         try:
             resolved = as_stored(resolve(config), store)
         except ConfigError as error:
@@ -138,7 +142,7 @@ def _difference(
     if len(old_rows) != len(new.rows):
         return f"{len(old_rows)} rows then, {len(new.rows)} now"
     for before, now in zip(old_rows, new.rows, strict=True):
-        for name in ("status", "bit_errors", "detail"):
+        for name in ("status", "bit_errors", "weight", "detail"):
             if getattr(before, name) != getattr(now, name):
                 return (
                     f"trial {now.trial}: {name} {getattr(before, name)!r} then, "

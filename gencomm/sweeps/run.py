@@ -15,9 +15,10 @@ from gencomm.sweeps.executors.local import LocalExecutor, LostCell
 from gencomm.sweeps.folder import cores, describe, environment, locked
 from gencomm.sweeps.plan import Cell, groups, make_plan, parse_shard, shard
 from gencomm.sweeps.progress import Progress
+from gencomm.sweeps.records import CellRecord
 from gencomm.sweeps.resolve import Resolved, resolve
 from gencomm.sweeps.stopwatch import Stopwatch, complete, cpu_seconds
-from gencomm.sweeps.store import CellRecord, Store, StoreError
+from gencomm.sweeps.store import Store, StoreError
 from gencomm.sweeps.trials import BATCH, Setup
 
 

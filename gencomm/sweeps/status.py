@@ -18,9 +18,9 @@ def status(run: str | Path) -> dict[str, Any]:
     -------
     dict
         ``folder``, ``name``, ``running`` (a sweep is writing now), ``planned`` and ``cells`` (in
-        the plan; in the store), ``rows``, ``statuses``, ``stops``, ``invocations``, ``started``
-        and ``seconds`` (CPU seconds by stage over all invocations). For a run with a design point
-        ``choice``, the same of its first phase.
+        the plan; in the store), ``rows``, ``statuses``, ``weighted`` (rows drawn on condition of a
+        hit), ``stops``, ``invocations``, ``started`` and ``seconds`` (CPU seconds by stage over all
+        invocations). For a run with a design point ``choice``, the same of its first phase.
 
     Raises
     ------
@@ -40,6 +40,7 @@ def status(run: str | Path) -> dict[str, Any]:
             "cells": sum(counts["stop"].values()),
             "rows": sum(counts["status"].values()),
             "statuses": counts["status"],
+            "weighted": store.weighted(),
             "stops": counts["stop"],
             "invocations": len(invocations),
             "started": [one["started"] for one in invocations],

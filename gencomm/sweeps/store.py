@@ -8,7 +8,9 @@ Tables (all STRICT):
     One line per finished cell: what it was, how many trials, why it stopped, the clean result,
     the ledger. `position` is its place in the plan.
 ``row``
-    One line per trial: status, bit errors, one REAL column per metric.
+    One line per trial: status, bit errors, one REAL column per metric. `weight` is the probability
+    of the condition under which the trial was drawn, 1 where there was none: see
+    :attr:`gencomm.sweeps.config.Trials.skip_clean`.
 ``timing``
     CPU seconds per stage. Apart from the others because it differs from run to run.
 ``artefact``
@@ -25,18 +27,22 @@ import sqlite3
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
+
+from gencomm.sweeps.records import Artefact, CellRecord, RowRecord, canonical_json
 
 STORE_NAME = "store.sqlite"
 #: "gcom" in ASCII: lets `file` and a wrong path be told apart.
 APPLICATION_ID = 0x67636F6D
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+#: Without `weight`: every trial was drawn as it came. Such a store can be read, not added to.
+UNWEIGHTED_VERSION = 1
 #: Columns of `row` that a metric can't be called after.
 RESERVED = frozenset(
-    {"cell", "trial", "status", "detail", "bit_errors", "n_bits", "codec", "link", "item"}
-    | {"link_spec", "header", "decode", "conceal", "bpp"}
+    {"cell", "trial", "status", "detail", "bit_errors", "weight", "n_bits", "codec", "link"}
+    | {"item", "link_spec", "header", "decode", "conceal", "frames", "bpp"}
 )
 
 _SCHEMA = """
@@ -92,93 +98,10 @@ class StoreError(RuntimeError):
     """A store that can't be opened, or doesn't belong to what is asked of it."""
 
 
-@dataclass(frozen=True)
-class RowRecord:
-    """What one trial gave; `scores` are in the order of the store's metrics."""
-
-    trial: int
-    status: str
-    detail: str
-    bit_errors: int
-    scores: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class Artefact:
-    """A picture kept for a contact sheet, encoded as `media_type` says.
-
-    `kind` is "original" (cell "", one per item), or "received" (trial 0 of a cell).
-    """
-
-    name: str
-    cell: str
-    kind: str
-    media_type: str
-    data: bytes
-
-
-@dataclass(frozen=True)
-class CellRecord:
-    """A finished cell with its rows: what :meth:`Store.add` writes in one transaction.
-
-    Attributes
-    ----------
-    hash, position, identity
-        Content hash, place in the plan, and the canonical JSON that the hash is of.
-    item, codec, link, link_spec, point, policy
-        The item's id, the codec's spec, the link as the configuration writes it and with the
-        grid's values `point` put in, the policy.
-    trials, stop, detail
-        Rows there are, why they ended, and a word of explanation where something went wrong.
-    n_bits, side_bits : int
-        Bits that went over the link; bits granted error-free.
-    bpp : float or None
-        Bits per pixel sent, as :class:`gencomm.policy.CellLedger` counts them.
-    bits_hash : str
-        SHA-256 of the encoded bits and side information.
-    clean_status, clean_scores
-        Result of the undamaged bits.
-    ledger, notes : dict
-        Where the bits went (:class:`gencomm.policy.CellLedger`); what the encoder noted.
-    timing : dict
-        CPU seconds by stage.
-    """
-
-    hash: str
-    position: int
-    identity: str
-    item: str
-    codec: str
-    link: str
-    link_spec: str
-    point: Mapping[str, Any]
-    policy: Mapping[str, Any]
-    trials: int
-    stop: str
-    detail: str
-    n_bits: int
-    side_bits: int
-    bpp: float | None
-    bits_hash: str
-    clean_status: str
-    clean_scores: Mapping[str, float]
-    ledger: Mapping[str, Any]
-    notes: Mapping[str, Any]
-    rows: Sequence[RowRecord] = ()
-    artefacts: Sequence[Artefact] = ()
-    timing: Mapping[str, float] = field(default_factory=dict)
-
-
-_APART = ("rows", "artefacts", "timing")
 _CELL_COLUMNS = [
     f.name for f in fields(CellRecord) if f.name not in ("rows", "artefacts", "timing")
 ]
 _JSON_COLUMNS = frozenset({"point", "policy", "clean_scores", "ledger", "notes"})
-
-
-def canonical_json(value: Any) -> str:
-    """One text for one value: sorted keys, no spaces, shortest form of each number."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def quoted(name: str) -> str:
@@ -208,7 +131,14 @@ class Store:
     Raises
     ------
     StoreError
-        No such file, not a store, written by a newer gencomm, or holding other metrics.
+        No such file, not a store, written by a newer gencomm (to add to: or by an older one), or
+        holding other metrics.
+
+    Attributes
+    ----------
+    metrics : tuple of str
+    weighs : bool
+        Whether rows have weights; without, every trial was drawn as it came.
     """
 
     def __init__(self, path: str | Path, metrics: Sequence[str] | None = None):
@@ -243,11 +173,19 @@ class Store:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
         if application != APPLICATION_ID:
             raise StoreError(f"{self.path} is not a store of gencomm")
-        if version != SCHEMA_VERSION:
+        if version == UNWEIGHTED_VERSION and metrics is None:
+            self._db.execute("CREATE TEMP VIEW row AS SELECT *, 1.0 AS weight FROM main.row")
+        elif version == UNWEIGHTED_VERSION:
+            raise StoreError(
+                f"{self.path} was written by an older gencomm, whose rows mean something else (all "
+                "trials as they came): it can be read, not added to; use another folder for --out"
+            )
+        elif version != SCHEMA_VERSION:
             raise StoreError(
                 f"{self.path} has version {version} of the store; this gencomm reads "
                 f"{SCHEMA_VERSION}. Read it with the gencomm that wrote it"
             )
+        self.weighs = version > UNWEIGHTED_VERSION
         columns = [line["name"] for line in self._db.execute("PRAGMA table_info('row')")]
         self.metrics = tuple(c for c in columns if c not in RESERVED)
         if metrics is not None and tuple(metrics) != self.metrics:
@@ -278,7 +216,7 @@ class Store:
             self._db.execute(
                 "CREATE TABLE row (cell TEXT NOT NULL REFERENCES cell(hash), trial INTEGER NOT "
                 "NULL, status TEXT NOT NULL, detail TEXT NOT NULL, bit_errors INTEGER NOT NULL, "
-                f"{columns}PRIMARY KEY (cell, trial)) STRICT, WITHOUT ROWID"
+                f"weight REAL NOT NULL, {columns}PRIMARY KEY (cell, trial)) STRICT, WITHOUT ROWID"
             )
             self._db.execute(f"PRAGMA application_id={APPLICATION_ID}")
             self._db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
@@ -319,7 +257,7 @@ class Store:
             canonical_json(dict(v)) if name in _JSON_COLUMNS else v
             for name, v in zip(_CELL_COLUMNS, values, strict=True)
         ]
-        marks = ", ".join("?" * (5 + len(self.metrics)))
+        marks = ", ".join("?" * (6 + len(self.metrics)))
         with self._transaction():
             if self._db.execute("SELECT 1 FROM cell WHERE hash = ?", (cell.hash,)).fetchone():
                 return False
@@ -331,7 +269,7 @@ class Store:
             self._db.executemany(
                 f"INSERT INTO row VALUES ({marks})",
                 (
-                    (cell.hash, r.trial, r.status, r.detail, r.bit_errors, *r.scores)
+                    (cell.hash, r.trial, r.status, r.detail, r.bit_errors, r.weight, *r.scores)
                     for r in cell.rows
                 ),
             )
@@ -397,6 +335,7 @@ class Store:
                 line["detail"],
                 line["bit_errors"],
                 tuple(line[name] for name in self.metrics),
+                line["weight"],
             )
             for line in found
         ]
@@ -431,6 +370,10 @@ class Store:
             "status": count("SELECT status, count(*) FROM row GROUP BY status ORDER BY 1"),
             "stop": count("SELECT stop, count(*) FROM cell GROUP BY stop ORDER BY 1"),
         }
+
+    def weighted(self) -> int:
+        """How many rows were drawn on condition of a hit."""
+        return self._db.execute("SELECT count(*) FROM row WHERE weight < 1").fetchone()[0]
 
     def query(self, sql: str) -> tuple[list[str], list[tuple]]:
         """Column names and lines of a SELECT, for tables."""

@@ -8,9 +8,10 @@ import pytest
 from gencomm.cli import USAGE, main
 from gencomm.sweeps.executors.local import ExecutorError
 from gencomm.sweeps.plan import groups, make_plan
+from gencomm.sweeps.records import CellRecord
 from gencomm.sweeps.resolve import resolve
 from gencomm.sweeps.run import Options, make_setup, run_sweep
-from gencomm.sweeps.store import CellRecord, Store
+from gencomm.sweeps.store import Store
 
 
 def contents(folder):

@@ -8,7 +8,8 @@ import textwrap
 import pytest
 
 from gencomm.sweeps import store as store_module
-from gencomm.sweeps.store import Artefact, CellRecord, RowRecord, Store, StoreError
+from gencomm.sweeps.records import Artefact, CellRecord, RowRecord
+from gencomm.sweeps.store import Store, StoreError
 from gencomm.sweeps.tables import load_cells, load_run
 
 METRICS = ["psnr", "ssim"]
@@ -82,7 +83,7 @@ def test_tables_are_strict_and_the_log_is_ahead(tmp_path):
         strict = {name: bool(flag) for name, flag in tables if not name.startswith("sqlite_")}
         assert strict == dict.fromkeys(["run", "cell", "row", "timing", "artefact"], True)
         with pytest.raises(sqlite3.IntegrityError):
-            db.execute("INSERT INTO row VALUES ('x', 'one', 'ok', '', 0, 1.0, 1.0)")
+            db.execute("INSERT INTO row VALUES ('x', 'one', 'ok', '', 0, 1.0, 1.0, 1.0)")
         db.close()
 
 
@@ -226,7 +227,8 @@ def test_tables_have_the_documented_columns(tmp_path):
     rows = load_run(tmp_path)
     assert list(rows.columns) == [
         "codec", "link", "link_spec", "ber", "conceal", "decode", "header", "item", "trial",
-        "status", "psnr", "ssim", "bit_errors", "n_bits", "bpp", "detail", "cell",
+        "status", "psnr", "ssim", "bit_errors", "n_bits", "bpp", "weight", "detail",
+            "cell",
     ]  # fmt: skip
     assert rows.ber.tolist()[:3] == [1e-3] * 3
     assert rows.ber.isna().tolist()[3:] == [True] * 3

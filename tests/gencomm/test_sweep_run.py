@@ -15,10 +15,11 @@ from gencomm.sweeps.executors.local import LocalExecutor
 from gencomm.sweeps.folder import locked
 from gencomm.sweeps.merge import merge
 from gencomm.sweeps.plan import groups, make_plan
+from gencomm.sweeps.records import CellRecord
 from gencomm.sweeps.reproduce import reproduce
 from gencomm.sweeps.resolve import resolve
 from gencomm.sweeps.run import Options, make_setup, run_sweep
-from gencomm.sweeps.store import CellRecord, Store, StoreError
+from gencomm.sweeps.store import Store, StoreError
 from gencomm.sweeps.tables import load_cells, load_run
 
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from gencomm.sweeps.executors.local import ExecutorError, LostCell
 from gencomm.sweeps.plan import Group
-from gencomm.sweeps.store import CellRecord
+from gencomm.sweeps.records import CellRecord
 from gencomm.sweeps.trials import Setup
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from distributed import Worker, WorkerPlugin, get_worker
 
 from gencomm.sweeps.executors.local import LostCell
 from gencomm.sweeps.plan import Group, versions
+from gencomm.sweeps.records import CellRecord
 from gencomm.sweeps.resolve import codec_part
-from gencomm.sweeps.store import CellRecord
 from gencomm.sweeps.trials import Bench, Setup
 
 

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection, wait
 
 from gencomm.sweeps.executors.worker import Broken, Ready, Spent
 from gencomm.sweeps.plan import Cell, Group
-from gencomm.sweeps.store import CellRecord
+from gencomm.sweeps.records import CellRecord
 from gencomm.sweeps.trials import Setup
 
 #: A cell whose worker died this often is left out.
