@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
@@ -29,8 +29,8 @@ TOP = 100.0
 #: Qualities are rounded to steps of one over this, about 0.7 % of rate each.
 STEPS = 4
 
-#: The first byte of a stream, without the bit for grey.
-VERSION, GREY = 0x10, 0x01
+#: The bit for grey in the first byte of a stream; the others say which codec's it is.
+GREY = 0x01
 
 MAX_SIDE = 1 << 16
 MAX_PIXELS = 1 << 26
@@ -38,6 +38,16 @@ MAX_SLICES = 255
 
 #: Symbols are clipped to this magnitude; the entropy coder takes no larger ones.
 LARGEST_SYMBOL = 16383
+
+
+class Coder(Protocol):
+    """Codes two planes of latents; `gencomm.bitstream.context.LatentCoder` is one."""
+
+    def encode(self, coarse: np.ndarray, fine: np.ndarray) -> tuple[bytes, float]: ...
+
+    def decode(
+        self, data: bytes, rows: int, columns: int
+    ) -> tuple[np.ndarray, np.ndarray, int]: ...
 
 
 class Frame(NamedTuple):
@@ -87,6 +97,10 @@ class CAE:
     name = "cae"
     modality: ClassVar[str] = "image"
     wants: ClassVar[frozenset[str]] = frozenset()
+    #: The first byte of a stream, without the bit for grey.
+    version: ClassVar[int] = 0x10
+    #: What one is worth in the coder's planes, in steps of rounding.
+    unit: ClassVar[float] = 1.0
     ladder: ClassVar[Sequence[float]] = tuple(k / STEPS for k in range(round(TOP * STEPS) + 1))
 
     def __init__(
@@ -131,8 +145,8 @@ class CAE:
         ValueError
             The item is no picture of uint8, grey or RGB, or has a side beyond MAX_SIDE.
         """
-        picture = _picture(item)
-        latents = _networks(self.weights).analyse(picture)
+        picture = _picture(item, self.name)
+        latents = self._networks().analyse(picture)
         grey = picture.ndim == 2
         if self.bpp is None:
             assert self.quality is not None
@@ -152,16 +166,15 @@ class CAE:
         quality: float,
     ) -> Encoded:
         step = round(quality * STEPS)
-        gain = _gain(self.weights, step, "gain")
-        coarse, fine = _quantise(latents, gain)
-        coder = _coder(self.weights, step)
+        coarse, fine = self._scaled(latents, _gain(self.weights, step, "gain"))
+        coder = self._coder(step)
         streams, estimate = [], 0.0
         rows = coarse.shape[1]
         for first, last in _bands(rows, min(self.slices, rows)):
             stream, cost = coder.encode(coarse[:, first:last], fine[:, 2 * first : 2 * last])
             streams.append(stream)
             estimate += cost
-        numbers = [VERSION | (GREY if grey else 0), *size, step, len(streams)]
+        numbers = [self.version | (GREY if grey else 0), *size, step, len(streams)]
         header = seal(pack_numbers([*numbers, *(len(stream) for stream in streams[:-1])]))
         return Encoded(
             PackedBits.from_bytes(header + b"".join(streams)),
@@ -181,7 +194,7 @@ class CAE:
         """
         data = received.bits.to_bytes()
         try:
-            frame = read_frame(data)
+            frame = read_frame(data, self.version)
         except ValueError as error:
             return Decoded.rejected(str(error))
         limit = min(MAX_PIXELS, received.max_pixels or MAX_PIXELS)
@@ -195,9 +208,9 @@ class CAE:
         damage = "" if sound == total else f"{sound} of {total} channels in slices are sound"
         if damage and not received.lenient:
             return Decoded.rejected(damage)
-        value = _networks(self.weights).synthesise(
+        value = self._networks().synthesise(
             symbols,
-            _gain(self.weights, frame.step, "inverse"),
+            _gain(self.weights, frame.step, "inverse") * self.unit,
             _position(self.weights, frame.step),
             (frame.height, frame.width),
         )
@@ -218,13 +231,13 @@ class CAE:
         ValueError
             The header is damaged.
         """
-        frame = read_frame(data)
+        frame = read_frame(data, self.version)
         return self._symbols(data[frame.end :], frame)[0]
 
     def _symbols(self, data: bytes, frame: Frame) -> tuple[tuple[np.ndarray, np.ndarray], int, int]:
         """Symbols of all slices, how many of their channels are sound, and how many there are."""
         rows, columns = frame.coarse
-        coder = _coder(self.weights, frame.step)
+        coder = self._coder(frame.step)
         parts, sound, at = [], 0, 0
         bands = _bands(rows, frame.slices)
         for k, (first, last) in enumerate(bands):
@@ -235,9 +248,31 @@ class CAE:
         coarse, fine = (np.concatenate(part, 1) for part in zip(*parts, strict=True))
         return (coarse, fine), sound, len(bands) * (len(coarse) + len(fine))
 
+    def _networks(self) -> Networks:
+        return _networks(self.weights)
 
-def read_frame(data: bytes) -> Frame:
+    def _coder(self, step: int) -> Coder:
+        return _coder(self.weights, step)
+
+    def _scaled(
+        self, latents: tuple[np.ndarray, np.ndarray], gain: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What the coder takes: latents times their gain, rounded."""
+        coarse, fine = (
+            np.clip(np.rint(plane), -LARGEST_SYMBOL, LARGEST_SYMBOL).astype(np.int32)
+            for plane in scaled(latents, gain)
+        )
+        return coarse, fine
+
+
+def read_frame(data: bytes, version: int = CAE.version) -> Frame:
     """Read a stream's header.
+
+    Parameters
+    ----------
+    data : bytes
+    version : int
+        Of the codec that it should be of.
 
     Raises
     ------
@@ -252,22 +287,22 @@ def read_frame(data: bytes) -> Frame:
     reader.check()
     sides = 1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE
     frame = Frame(height, width, bool(kind & GREY), step, lengths, reader.at)
-    if kind & ~GREY != VERSION or not sides or step > TOP * STEPS or slices > frame.coarse[0]:
+    if kind & ~GREY != version or not sides or step > TOP * STEPS or slices > frame.coarse[0]:
         raise ValueError("the header is of another format")
     return frame
 
 
-def _picture(item: Item) -> np.ndarray:
+def _picture(item: Item, name: str) -> np.ndarray:
     picture = np.asarray(item.value)
     colour = picture.ndim == 3 and picture.shape[2] == 3
     if picture.dtype != np.uint8 or not (colour or picture.ndim == 2) or picture.size == 0:
         raise ValueError(
-            f"cae takes uint8 of shape (height, width, 3) or (height, width); {item.id} is "
+            f"{name} takes uint8 of shape (height, width, 3) or (height, width); {item.id} is "
             f"{picture.dtype} of shape {picture.shape}"
         )
     if max(picture.shape[:2]) > MAX_SIDE or picture.shape[0] * picture.shape[1] > MAX_PIXELS:
         raise ValueError(
-            f"cae takes sides of up to {MAX_SIDE} and {MAX_PIXELS} pixels; {item.id} has "
+            f"{name} takes sides of up to {MAX_SIDE} and {MAX_PIXELS} pixels; {item.id} has "
             f"{picture.shape[1]} x {picture.shape[0]}"
         )
     return picture
@@ -279,16 +314,18 @@ def _bands(rows: int, slices: int) -> list[tuple[int, int]]:
     return list(pairwise(edges))
 
 
-def _quantise(
+def scaled(
     latents: tuple[np.ndarray, np.ndarray], gain: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    k = len(latents[0])
-    parts = zip(latents, (gain[:k], gain[k:]), strict=True)
-    scaled = [np.rint(plane * part[:, None, None]) for plane, part in parts]
-    coarse, fine = (
-        np.clip(plane, -LARGEST_SYMBOL, LARGEST_SYMBOL).astype(np.int32) for plane in scaled
-    )
-    return coarse, fine
+    """Coarse and fine latents times their channels' gain."""
+    coarse, fine = latents
+    k = len(coarse)
+    return coarse * gain[:k, None, None], fine * gain[k:, None, None]
+
+
+def level(step: int, levels: int) -> int:
+    """Which of the levels that tables are stored for serves a quality step."""
+    return round(step / (TOP * STEPS) * (levels - 1))
 
 
 def _position(weights: Weights, step: int) -> float:
@@ -315,11 +352,11 @@ def _context(weights: Weights) -> tuple[ContextTables, Models]:
 
 
 def _coder(weights: Weights, step: int) -> LatentCoder:
-    """The coder of a quality step: levels are stored for every so-manieth step."""
+    """The coder of a quality step."""
     from gencomm.bitstream.context import LatentCoder
 
     context, models = _context(weights)
-    return LatentCoder(context, models, round(step / (TOP * STEPS) * (len(context.gain) - 1)))
+    return LatentCoder(context, models, level(step, len(context.gain)))
 
 
 @lru_cache(maxsize=2)

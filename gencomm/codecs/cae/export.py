@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -26,6 +27,8 @@ from gencomm.nn.gains import interpolation
 #: them the nearest serves. Neighbours differ by 5 % in gain, which costs next to nothing.
 LEVELS = 41
 
+Network = TypeVar("Network", bound=CompressiveAutoencoder)
+
 #: Octaves of scale above a channel's largest base that it has tables for.
 OCTAVES = 5
 
@@ -37,7 +40,7 @@ def context_arrays(network: CompressiveAutoencoder) -> dict[str, np.ndarray]:
     context = network.context
     gain = network.gains(weight)[0].double().numpy()
     base = (weight @ context.log_base).exp().double().numpy()
-    same, near, own = (_fixed(w, bits.WEIGHT_BITS, bits.MAX_WEIGHT) for w in context.weights())
+    same, near, own = (fixed(w, bits.WEIGHT_BITS, bits.MAX_WEIGHT) for w in context.weights())
     unit = 1 / (gain * context.typical.double().numpy())
     low, high = (base * gain).min(0), (base * gain).max(0) * 2**OCTAVES
     first = np.array([bits.scale_index(value) for value in low])
@@ -54,10 +57,10 @@ def context_arrays(network: CompressiveAutoencoder) -> dict[str, np.ndarray]:
         "same": same.astype(np.uint32),
         "near": near.astype(np.uint32),
         "own": own.astype(np.uint32),
-        "mean": _fixed(context.mean, bits.MEAN_BITS, 2**20).astype(np.int32),
-        "base": _fixed(base, bits.WEIGHT_BITS + bits.UNIT_BITS, 2**31).astype(np.uint32),
-        "unit": _fixed(unit, bits.UNIT_BITS, bits.MAX_UNITS).astype(np.uint32),
-        "gain": _fixed(gain, bits.GAIN_BITS, bits.MAX_GAIN).astype(np.uint32),
+        "mean": fixed(context.mean, bits.MEAN_BITS, 2**20).astype(np.int32),
+        "base": fixed(base, bits.WEIGHT_BITS + bits.UNIT_BITS, 2**31).astype(np.uint32),
+        "unit": fixed(unit, bits.UNIT_BITS, bits.MAX_UNITS).astype(np.uint32),
+        "gain": fixed(gain, bits.GAIN_BITS, bits.MAX_GAIN).astype(np.uint32),
         "first": first.astype(np.int16),
         "count": count.astype(np.int16),
         "thresholds": np.rint(edges).astype(np.int64),
@@ -67,12 +70,17 @@ def context_arrays(network: CompressiveAutoencoder) -> dict[str, np.ndarray]:
     }
 
 
-def _fixed(values: torch.Tensor | np.ndarray, places: int, largest: int) -> np.ndarray:
+def fixed(values: torch.Tensor | np.ndarray, places: int, largest: int) -> np.ndarray:
     """Fixed-point integers with so many fractional bits, magnitudes clipped."""
     return np.clip(np.rint(np.asarray(values, np.float64) * 2**places), -largest, largest)
 
 
-def pack(network: CompressiveAutoencoder, state: dict[str, Any], out: Path) -> None:
+def pack(
+    network: CompressiveAutoencoder,
+    state: dict[str, Any],
+    out: Path,
+    arrays: Callable[[Any], dict[str, np.ndarray]] = context_arrays,
+) -> None:
     """Write networks (half precision) and what the entropy coder needs to one file.
 
     Parameters
@@ -82,14 +90,16 @@ def pack(network: CompressiveAutoencoder, state: dict[str, Any], out: Path) -> N
     state : dict
         Goes into the file's metadata: steps, seconds.
     out : Path
+    arrays : function
+        What the entropy coder needs, from the rounded network.
     """
-    arrays = {name: tensor.half() for name, tensor in network.state_dict().items()}
-    network.load_state_dict({name: tensor.float() for name, tensor in arrays.items()})
+    half = {name: tensor.half() for name, tensor in network.state_dict().items()}
+    network.load_state_dict({name: tensor.float() for name, tensor in half.items()})
     # The codec has no use for those parameters that the integer tables stand for; training has,
     # where it goes on from this file.
-    whole = {f"network.{name}": tensor.numpy() for name, tensor in arrays.items()}
+    whole = {f"network.{name}": tensor.numpy() for name, tensor in half.items()}
     with torch.no_grad():
-        whole |= {f"context.{name}": array for name, array in context_arrays(network).items()}
+        whole |= {f"context.{name}": array for name, array in arrays(network).items()}
     state = state | {"lambdas": network.lambdas, "shape": asdict(network.shape)}
     save_file(
         {name: np.ascontiguousarray(array) for name, array in whole.items()},
@@ -109,11 +119,14 @@ def export(run: Path, out: Path, history: str = "") -> None:
     history : str
         What went before this run, for the card.
     """
+    pack(*load_run(CompressiveAutoencoder(LAMBDAS), run, history), out)
+
+
+def load_run(network: Network, run: Path, history: str) -> tuple[Network, dict[str, Any]]:
+    """A network with a run's averaged weights, and the run's state with its history."""
     tensors, state = read_safetensors(run)
-    state |= {"history": history} if history else {}
-    network = CompressiveAutoencoder(LAMBDAS)
     network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
-    pack(network, state, out)
+    return network, state | ({"history": history} if history else {})
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -31,17 +33,23 @@ class Networks:
         The weights are of another network.
     """
 
+    #: The codec whose weights these are.
+    of = "cae"
+
     def __init__(self, weights: Weights):
         try:
-            shape = Shape(**weights.state["shape"])
-            self.network = CompressiveAutoencoder(tuple(weights.state["lambdas"]), shape)
+            self.network = self.build(weights.state)
             arrays = weights.part("network").items()
             tensors = {name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays}
             self.network.load_state_dict(tensors)
         except (KeyError, TypeError, RuntimeError) as error:
-            raise ValueError(f"{weights.name} holds no weights of cae: {error}") from error
+            raise ValueError(f"{weights.name} holds no weights of {self.of}: {error}") from error
         self.network.eval()
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def build(self, state: dict[str, Any]) -> CompressiveAutoencoder:
+        """The network that a file's state describes, untrained."""
+        return CompressiveAutoencoder(tuple(state["lambdas"]), Shape(**state["shape"]))
 
     @torch.no_grad()
     def analyse(self, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -87,6 +95,7 @@ class Networks:
         Parameters
         ----------
         symbols : int32 (coarse, rows, columns), int32 (fine, 2 rows, 2 columns)
+            In whatever unit the inverse gains are meant for.
         inverse : float32 (channels,)
             Inverse gains, coarse channels first.
         position : float

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gencomm.codecs.cae.network import STRIDE, CompressiveAutoencoder
-from gencomm.nn.losses import ms_ssim, squared_error
+from gencomm.nn.losses import LEAST_SIDE, ms_ssim, squared_error
 
 #: Weights of the mean squared error (8-bit units) against bits per pixel, ascending.
 LAMBDAS = tuple(float(value) for value in np.geomspace(0.0009, 0.045, 6).round(6))
@@ -19,13 +19,8 @@ LAMBDAS = tuple(float(value) for value in np.geomspace(0.0009, 0.045, 6).round(6
 MS_SSIM_LAMBDAS = tuple(float(value) for value in np.geomspace(2, 160, 6).round(3))
 
 
-CARD = """
-A compressive autoencoder after Theis, Shi, Cunningham and Huszar (2017), with an overlapped linear
-transform beside the residual blocks, latents at 1/8 and 1/16 of the resolution, one network for
-all rates, and a Gaussian scale mixture whose scale follows from magnitudes decoded before. Trained
-on rate + lambda x mean squared error. The file holds encoder, decoder and gains in half precision,
-and the entropy coder's tables in integers.
-
+#: What learned codecs are trained on here, for their cards.
+DATA = """
 ## Data and terms
 2,744 photographs (182 Mpixel), each reduced from its source: ImageNet (one a class), Flickr8k,
 PASCAL VOC and BSDS500 train and val. Their terms allow research use (Flickr8k and PASCAL VOC also
@@ -33,6 +28,14 @@ under Flickr's, non-commercial; BSDS500 non-commercial research and education), 
 weights for research. Validated on 40 photographs of BSDS500 test. The Kodak pictures were never
 trained on nor selected by; a picture hash found no near-copies of them in the training set.
 """
+
+CARD = f"""
+A compressive autoencoder after Theis, Shi, Cunningham and Huszar (2017), with an overlapped linear
+transform beside the residual blocks, latents at 1/8 and 1/16 of the resolution, one network for
+all rates, and a Gaussian scale mixture whose scale follows from magnitudes decoded before. Trained
+on rate + lambda x mean squared error. The file holds encoder, decoder and gains in half precision,
+and the entropy coder's tables in integers.
+{DATA}"""
 
 
 class CAERecipe:
@@ -50,6 +53,8 @@ class CAERecipe:
 
     train_set, validation_set, monitor_set = "photos.npz", "photos_val.npz", "kodak.npz"
     card = CARD
+    #: Of runs with either distortion.
+    names = ("cae", "cae_ms_ssim")
     learning_rate, warmup, clip_norm, ema = 1e-3, 200, 1.0, 0.9995
     #: The linear path starts near its optimum and feels a large step most; the rate model and
     #: the gains are few, far from theirs, and have gradients of their own scale.
@@ -60,9 +65,9 @@ class CAERecipe:
             raise ValueError(f"distortion is mse or ms_ssim, not {distortion!r}")
         self.distortion = distortion
         if distortion == "mse":
-            self.name, self.lambdas, self.side, self.batch = "cae", LAMBDAS, 128, 8
+            self.name, self.lambdas, self.side, self.batch = self.names[0], LAMBDAS, 128, 8
         else:  # five scales need larger crops
-            self.name, self.lambdas, self.side, self.batch = "cae_ms_ssim", MS_SSIM_LAMBDAS, 176, 4
+            self.name, self.lambdas, self.side, self.batch = self.names[1], MS_SSIM_LAMBDAS, 176, 4
 
     def network(self) -> CompressiveAutoencoder:
         """A fresh network."""
@@ -74,29 +79,29 @@ class CAERecipe:
         network.calibrate(crops.float())
 
     def groups(self, network: nn.Module) -> list[dict[str, Any]]:
-        """The linear path, the rate model with the gains, other convolutions, and the rest."""
-        groups: dict[str, list[nn.Parameter]] = {
-            "linear": [],
-            "rate": [],
-            "matrices": [],
-            "rest": [],
-        }
+        """Parameters by `group_of`, matrices marked."""
+        # Checkpoints number the optimiser's state in this order.
+        order = ("linear", "rate", "matrices", "rest")
+        groups: dict[str, list[nn.Parameter]] = {name: [] for name in order}
         for name, parameter in network.named_parameters():
-            parts = name.split(".")
-            if parts[0] in ("gains", "prior", "context"):
-                groups["rate"].append(parameter)
-            elif parts[1] in ("linear", "split", "merge"):
-                groups["linear"].append(parameter)
-            else:
-                groups["matrices" if parameter.ndim == 4 else "rest"].append(parameter)
+            groups.setdefault(self.group_of(name, parameter.ndim), []).append(parameter)
         return [
             {
                 "params": members,
                 "factor": self.factors.get(name, 1.0),
-                "matrices": name == "matrices",
+                "matrices": name in ("matrices", "context"),
             }
             for name, members in groups.items()
         ]
+
+    def group_of(self, name: str, dimensions: int) -> str:
+        """The linear path, the rate model with the gains, other convolutions, or the rest."""
+        parts = name.split(".")
+        if parts[0] in ("gains", "prior", "context"):
+            return "rate"
+        if parts[1] in ("linear", "split", "merge"):
+            return "linear"
+        return "matrices" if dimensions == 4 else "rest"
 
     def loss(
         self, network: nn.Module, crops: Tensor, generator: torch.Generator
@@ -122,19 +127,20 @@ class CAERecipe:
     @torch.no_grad()
     def evaluate(self, network: nn.Module, pictures: list[np.ndarray]) -> dict[str, Any]:
         """Estimated bits per pixel, PSNR and MS-SSIM at each rate; the score is the mean log of
-        the loss. Pictures need sides of at least 176 pixels.
+        the loss. MS-SSIM is left out where a picture is too small for it.
         """
         points = []
+        large = min(min(picture.shape[1:]) for picture in pictures) // STRIDE * STRIDE >= LEAST_SIDE
         for position, value in enumerate(self.lambdas):
             rows = []
             for picture in pictures:
                 x, out, bits = _code(network, picture, position)
-                psnr = 10 * math.log10(255**2 / squared_error(out, x).item())
                 bpp = bits.item() / (x.shape[2] * x.shape[3])
-                similarity = ms_ssim(out, x).item()
-                rows.append((bpp, psnr, similarity, bpp + value * self._error(out, x).item()))
-            names = ("bpp", "psnr", "ms_ssim", "loss")
-            points.append(dict(zip(names, np.mean(rows, 0).tolist(), strict=True)))
+                row = {"bpp": bpp, "psnr": 10 * math.log10(255**2 / squared_error(out, x).item())}
+                if large:
+                    row["ms_ssim"] = ms_ssim(out, x).item()
+                rows.append(row | {"loss": bpp + value * self._error(out, x).item()})
+            points.append({name: float(np.mean([r[name] for r in rows])) for name in rows[0]})
         score = float(np.mean([math.log(point["loss"]) for point in points]))
         return {"score": score, "points": points}
 
