@@ -132,11 +132,13 @@ def channel_optimised(
     if ber == 0 or width == 0:
         return found
     for part in _STEPS:
-        found = _optimise(density, found, part * ber)
+        found = _optimise(density, found, part * ber, 1e-6 if part == 1 else 1e-4)
     return found
 
 
-def _optimise(density: Density, start: ScalarQuantiser, ber: float) -> ScalarQuantiser:
+def _optimise(
+    density: Density, start: ScalarQuantiser, ber: float, tolerance: float
+) -> ScalarQuantiser:
     width = start.width
     arrive = transitions(np.arange(1 << width), width, ber)  # sent label, received label
     estimate = start.estimates(ber)
@@ -151,7 +153,7 @@ def _optimise(density: Density, start: ScalarQuantiser, ber: float) -> ScalarQua
         error = second.sum() - 2 * (first @ slope) + weight @ square
         total = weight @ arrive
         estimate = np.where(total > 0, (first @ arrive) / np.where(total > 0, total, 1), estimate)
-        if last - error <= 1e-7 * error:
+        if last - error <= tolerance * error:
             break
         last = error
     levels = moment / np.where(mass > 0, mass, 1)

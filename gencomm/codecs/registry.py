@@ -22,6 +22,8 @@ CODECS = Registry(
         "cae": "gencomm.codecs.cae.codec:CAE",
         "raw": "gencomm.codecs.raw:Raw",
         "block_dct": "gencomm.codecs.block_dct:BlockDCT",
+        "generative": "gencomm.codecs.generative.codec:Generative",
+        "klt": "gencomm.codecs.klt.codec:KLT",
         "mjpeg": "gencomm.codecs.video.mpeg:MJPEG",
         "mpeg2": "gencomm.codecs.video.mpeg:MPEG2",
         "mpeg4": "gencomm.codecs.video.mpeg:MPEG4",

@@ -1,0 +1,1 @@
+"""Faces by their principal components: fixed length, no entropy code, no network."""
