@@ -22,6 +22,7 @@ from gencomm.sending import send
 from gencomm.sweeps.run import Options, Outcome, run_sweep
 from gencomm.sweeps.store import Store
 from gencomm.sweeps.tables import load_cells, load_run
+from gencomm.training.starting import Trained, train
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Run",
+    "Trained",
     "check_codec",
     "doctor",
     "export",
@@ -45,6 +47,7 @@ __all__ = [
     "send",
     "status",
     "sweep",
+    "train",
 ]
 
 

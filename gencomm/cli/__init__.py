@@ -29,6 +29,7 @@ VERBS = {
     "status": "say how far a run is, and where its time went",
     "merge": "bring the shards of a sweep together",
     "reproduce": "run some cells of a run again, and compare",
+    "train": "train a learned codec, or go on training it",
     "codecs": "list the codecs",
     "channels": "list the parts that links are made of",
     "metrics": "list the metrics",

@@ -9,7 +9,6 @@ from where it stopped.
 
 from __future__ import annotations
 
-import importlib
 import json
 import time
 from dataclasses import asdict, dataclass
@@ -32,6 +31,7 @@ from gencomm.training.checkpoint import (
 from gencomm.training.data import Pictures, data_path, load_pictures
 from gencomm.training.optimiser import Muon
 from gencomm.training.recipe import Recipe
+from gencomm.training.registry import RECIPES, recipe_spec
 from gencomm.training.schedule import Schedule
 
 #: Pictures that validation measures, and the side that they are cut to.
@@ -192,7 +192,9 @@ def load_data(recipe: Recipe, data: str | None) -> Data:
     if where.endswith(recipe.train_set) and (beside / recipe.validation_set).is_file():
         held_out = load_pictures(beside / recipe.validation_set)
     else:
-        side, held_out, train = recipe.side, *train.hold_out(50)
+        held_out, train = train.hold_out(50)
+        # what networks take without padding, and all of the largest picture for want of more
+        side = min(side, max(recipe.side, int(held_out.shapes.min(1).max()) // 16 * 16))
     validation = list(held_out.centres(VALIDATION_COUNT, side))
     monitor: list[np.ndarray] = []
     if recipe.monitor_set and (beside / recipe.monitor_set).is_file():
@@ -339,16 +341,11 @@ def _loop(
 
 
 def load_recipe(name: str, **options: str) -> Recipe:
-    """The recipe of a learned codec, ``gencomm.codecs.<name>.recipe.recipe(**options)``.
+    """The recipe of that name, with options put to it; see `gencomm.training.registry`.
 
     Raises
     ------
     ValueError
-        There is none of that name.
+        There is none of that name, it can't be loaded, or takes no such option.
     """
-    try:
-        return importlib.import_module(f"gencomm.codecs.{name}.recipe").recipe(**options)
-    except ModuleNotFoundError as error:
-        if error.name and not error.name.startswith("gencomm.codecs"):
-            raise  # torch is missing, say
-        raise ValueError(f"no recipe {name!r}: no gencomm/codecs/{name}/recipe.py") from None
+    return RECIPES.create(recipe_spec(name, options))

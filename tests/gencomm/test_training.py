@@ -163,7 +163,7 @@ def test_a_checkpoint_is_whole_or_not_there(tmp_path, monkeypatch):
 
 
 def test_unknown_recipes_and_missing_data(monkeypatch, tmp_path):
-    with pytest.raises(ValueError, match="no recipe 'nothing'"):
+    with pytest.raises(ValueError, match="no recipe is called 'nothing'"):
         load_recipe("nothing")
     monkeypatch.delenv("GENCOMM_DATA", raising=False)
     with pytest.raises(ValueError, match="GENCOMM_DATA"):
