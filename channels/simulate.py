@@ -43,6 +43,8 @@ class ErrorRates:
         within a block are not independent.
     ebno_db, esno_db : float or None
         The link's own, where it has them.
+    ebno_effective_db : float or None
+        Energy per payload bit over N0 with padding and framing counted too.
     theory_ber : float or None
         Closed form, where the link knows one and nothing is coded.
     seconds : float
@@ -64,6 +66,7 @@ class ErrorRates:
     theory_ber: float | None
     seconds: float
     stop_reason: StopReason
+    ebno_effective_db: float | None = None
 
     @property
     def ber(self) -> float:
@@ -139,7 +142,8 @@ def simulate(
     if block_bits < 1:
         raise ValueError(f"block_bits must be at least 1, got {block_bits}")
     portion = int(max(1, min(PORTION_BLOCKS, PORTION_BITS // block_bits)))
-    facts = link.ledger(block_bits).facts
+    ledger = link.ledger(block_bits)
+    facts = ledger.facts
     blocks = block_errors = bit_errors = squares = number = 0
     began = time.perf_counter()
 
@@ -157,6 +161,7 @@ def simulate(
             facts.get("ber") if link.rate == 1 else None,  # the medium's, before any decoder
             time.perf_counter() - began,
             reason,
+            ledger.ebno_effective_db,
         )
 
     while True:

@@ -12,7 +12,17 @@ from typing import Any
 
 from gencomm.version import __version__
 
-__all__ = ["__version__", "export", "link", "load_cells", "load_run", "send", "sweep", "train"]
+__all__ = [
+    "__version__",
+    "export",
+    "link",
+    "load_cells",
+    "load_run",
+    "record",
+    "send",
+    "sweep",
+    "train",
+]
 
 _API = frozenset(__all__) - {"__version__"}
 

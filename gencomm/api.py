@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from channels.spec import suggest
 from gencomm.exporting import export
-from gencomm.links import link
+from gencomm.links import link, record
 from gencomm.metrics.registry import METRICS
 from gencomm.sending import send
 from gencomm.sweeps.run import Options, Outcome, run_sweep
@@ -43,6 +43,7 @@ __all__ = [
     "load_run",
     "merge",
     "plan",
+    "record",
     "reproduce",
     "send",
     "status",

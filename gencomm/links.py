@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import channels.recording
 from channels.finite_blocklength import required_ebno_db, shannon_ebno_db
 from channels.link import Link
-from channels.simulate import ErrorRates, simulate
+from channels.recording import Recording
+from channels.simulate import ErrorRates, default_block_bits, simulate
 from channels.spec import SpecError, parse_chain
 
 if TYPE_CHECKING:
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 STEP_DB = {"uncoded": 1.0, "coded": 0.25}
 #: Widest range that such a curve may take.
 SPAN_DB = 40.0
+#: Payload bits that a recording has by default, and at least in each of its transmissions.
+RECORDED_BITS = 1e7
+RECORDED_BLOCK = 100_000
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)\}")
 
 
@@ -41,7 +46,11 @@ class LinkCurves:
     points: list[tuple[str, float, ErrorRates]] = field(default_factory=list)
 
     def table(self) -> pd.DataFrame:
-        """One line per point: counts, rates, 95 % intervals, closed form, reason it stopped."""
+        """One line per point: counts, rates, 95 % intervals, closed form, reason it stopped.
+
+        `ebno_effective_db` is energy per payload bit over N0 with everything counted: padding,
+        frame headers and their checks.
+        """
         import pandas as pd
 
         return pd.DataFrame([line(self.axis, *point) for point in self.points])
@@ -80,6 +89,9 @@ def line(axis: str, template: str, value: float, rates: ErrorRates) -> dict[str,
         "bler_low": bler_low,
         "bler_high": bler_high,
         "theory_ber": math.nan if rates.theory_ber is None else rates.theory_ber,
+        "ebno_effective_db": (
+            math.nan if rates.ebno_effective_db is None else rates.ebno_effective_db
+        ),
         "seconds": rates.seconds,
         "stop_reason": rates.stop_reason,
     }
@@ -142,6 +154,59 @@ def link(
             if chosen is None and rates.stop_reason != "block_errors":
                 break
     return curves
+
+
+def record(
+    spec: str,
+    path: str | Path,
+    *,
+    value: float | None = None,
+    axis: str | None = None,
+    max_bits: float = RECORDED_BITS,
+    block_bits: int | None = None,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Recording:
+    """Record what a link gets wrong, to be played back as the channel ``trace(path)``.
+
+    What decoders leave comes in bursts, which a BSC at the same mean rate would spread out.
+
+    Parameters
+    ----------
+    spec : str
+        A whole link, such as ``conv|qpsk|awgn(ebno_db=3)``; or, with `value`, one as for
+        :func:`link`.
+    path : str or Path
+        The file to write.
+    value, axis
+        Eb/N0, Es/N0 or what stands for the link's placeholder.
+    max_bits : float
+        About how many payload bits to send.
+    block_bits : int, optional
+        Payload bits of a transmission, a multiple of 8. Default: whole blocks of the link's code,
+        `RECORDED_BLOCK` bits or more.
+    seed : int
+    progress : callable, optional
+        Called with (transmissions done, transmissions in all).
+
+    Raises
+    ------
+    SpecError, ValueError
+        The link can't be read, lacks its medium or value, or the sizes can't be recorded.
+    """
+    if value is None:
+        names = _PLACEHOLDER.findall(spec)
+        if names:
+            raise ValueError(f"give the value of {{{names[0]}}}: a recording is made at one point")
+        parsed = Link.parse(spec)
+    else:
+        parsed = _parse(_template(spec, axis), value)
+    if block_bits is None:
+        eight = 8 * default_block_bits(parsed)
+        block_bits = eight * -(-RECORDED_BLOCK // eight)
+    trials = max(1, math.ceil(max_bits / block_bits))
+    tell = None if progress is None else (lambda done: progress(done, trials))
+    return channels.recording.record(parsed, block_bits, trials, path, seed, tell)
 
 
 def reference_lines(curves: LinkCurves) -> dict[str, dict[str, Any]]:
@@ -207,6 +272,15 @@ def _parse(template: str, value: float) -> Link:
     try:
         return Link.parse(text)
     except SpecError as error:
+        if "give esno_db" in error.problem:
+            raise SpecError(
+                f"{template.split('|awgn(')[0]} shares its energy among classes, so an Eb/N0 says "
+                "nothing by itself: vary Es/N0 (--esno-db 0:6:0.5, or axis='esno_db'). Random "
+                "payloads have no classes and all go by the first code",
+                error.text,
+                error.start,
+                error.end,
+            ) from error
         if template.endswith(f"|awgn({name}={{{name}}})") and "symbols" in error.problem:
             raise SpecError(
                 f"{error.problem}; a link on bits needs a medium of its own, such as bsc({{ber}})",

@@ -4,8 +4,13 @@
     gencomm link "conv(rate=1/2)|qpsk" "ldpc(rate=1/2)|qpsk" --ebno-db 0:5:0.25
     gencomm link "bsc({ber})" --values 1e-1,1e-2,1e-3
 
+    gencomm link "conv|qpsk" --ebno-db 3 --record conv.trace
+
 A link without a medium is sent over AWGN. Without values its curve starts at the Shannon limit of
 its rate and climbs until errors become too rare for the limits below.
+
+--record keeps what one link gets wrong at one point, bursts and all, in a file that is a channel
+of its own: gencomm send photo.jpg --codec jpeg2000:bpp=0.5 --channel "trace(conv.trace)".
 """
 
 from __future__ import annotations
@@ -27,7 +32,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--block-errors", type=int, default=100, metavar="N", help="a point needs so many (100)"
     )
     parser.add_argument(
-        "--max-bits", type=float, default=1e8, metavar="N", help="payload bits a point (1e8)"
+        "--max-bits", type=float, metavar="N", help="payload bits a point (1e8; a recording: 1e7)"
     )
     parser.add_argument(
         "--max-seconds", type=float, default=60, metavar="S", help="time a point (60)"
@@ -37,6 +42,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--csv", metavar="FILE", help="write the points there")
+    parser.add_argument(
+        "--record", metavar="FILE", help="keep a link's errors there, to play back as trace(FILE)"
+    )
     parser.add_argument("--out", metavar="FILE", help="write the figure there (.png, .pdf, .svg)")
 
 
@@ -69,15 +77,18 @@ def run(args: argparse.Namespace) -> int:
     if args.ebno_db or args.esno_db:
         axis = "ebno_db" if args.ebno_db else "esno_db"
         text = args.ebno_db or args.esno_db
+    values = parse_range(text) if text else None
     screen = _Screen()
+    if args.record:
+        return _record(args, axis, values, screen)
     with watch_compilation(screen.compiling):
         curves = api.link(
             args.links,
-            values=parse_range(text) if text else None,
+            values=values,
             axis=axis,
             progress=screen.show,
             target_block_errors=args.block_errors,
-            max_bits=args.max_bits,
+            max_bits=1e8 if args.max_bits is None else args.max_bits,
             max_seconds=args.max_seconds,
             block_bits=args.block_bits,
             seed=args.seed,
@@ -91,6 +102,34 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _record(
+    args: argparse.Namespace, axis: str | None, values: list[float] | None, screen: _Screen
+) -> int:
+    from channels.jit import watch_compilation
+    from gencomm import api
+
+    if len(args.links) != 1 or (values and len(values) != 1):
+        raise ValueError("--record keeps the errors of one link at one value, such as --ebno-db 3")
+    if args.csv or args.out:
+        raise ValueError("--record writes the recording alone; leave out --csv and --out")
+    limits = {} if args.max_bits is None else {"max_bits": args.max_bits}
+    with watch_compilation(screen.compiling):
+        found = api.record(
+            args.links[0],
+            args.record,
+            value=values[0] if values else None,
+            axis=axis,
+            block_bits=args.block_bits,
+            seed=args.seed,
+            progress=screen.count,
+            **limits,
+        )
+    lost = f", {found.erased_bits:,} lost" if found.erased is not None else ""
+    print(f"{found.link}: {found.bit_errors:,} of {found.total_bits:,} bits wrong{lost}")
+    print(f"{args.record}: play it back with --channel 'trace({args.record})'")
+    return 0
+
+
 class _Screen:
     """The live table: a row grows while its point runs, and ends with the reason it stopped."""
 
@@ -100,6 +139,12 @@ class _Screen:
 
     def compiling(self, name: str) -> None:
         print(f"compiling {name} (only the first time) ...", file=sys.stderr)
+
+    def count(self, done: int, total: int) -> None:
+        if self.live:
+            print(
+                f"\r{done} of {total} transmissions", end="\n" if done == total else "", flush=True
+            )
 
     def show(self, link: str, value: float, rates) -> None:
         if link != self.link:

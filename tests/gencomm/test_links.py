@@ -1,9 +1,13 @@
 """`gencomm link`: curves of error rates, their table and figure."""
 
+import math
+
 import pytest
 
+import channels
+from channels.simulate import simulate
 from channels.spec import SpecError
-from gencomm.links import LinkCurves, link, reference_lines
+from gencomm.links import LinkCurves, link, record, reference_lines
 
 QUICK = {"target_block_errors": 20, "max_bits": 2e5}
 
@@ -64,6 +68,71 @@ def test_figure_is_drawn_with_its_axis(tmp_path):
 def test_mistakes_are_explained(specs, options, message):
     with pytest.raises((ValueError, SpecError), match=message):
         link(specs, **options)
+
+
+def test_fading_is_drawn_beside_its_closed_form():
+    table = link("qpsk|rayleigh", values=[10.0], target_block_errors=200, max_bits=4e6).table()
+    row = table.iloc[0]
+    # Proakis, Digital Communications, equation (13.3-7)
+    assert row.theory_ber == pytest.approx(0.5 * (1 - math.sqrt(10 / 11)), rel=1e-9)
+    assert row.ber_low < row.theory_ber < row.ber_high
+
+
+def test_effective_energy_counts_frames():
+    """A header and a check of 16 and 32 bits to 1024: 10 lg(1072 / 1024) dB more."""
+    table = link("packets(bytes=128)|qpsk", values=[6.0], block_bits=1024, **QUICK).table()
+    expected = 6 + 10 * math.log10(1072 / 1024)
+    assert table.ebno_effective_db[0] == pytest.approx(expected, abs=1e-9)
+
+
+def test_unequal_protection_asks_for_energy_per_symbol():
+    with pytest.raises(SpecError, match="--esno-db"):
+        link("unequal(conv, none)|qpsk", values=[3.0])
+    curves = link("unequal(conv, none)|qpsk", values=[3.0], axis="esno_db", **QUICK)
+    assert curves.table().bit_errors[0] == 0 or curves.table().ber[0] < 1e-2
+
+
+def test_recorded_errors_are_a_channel(tmp_path):
+    path = tmp_path / "errors.trace"
+    told = []
+    found = record("conv|qpsk", path, value=2.0, max_bits=4e5, progress=lambda *n: told.append(n))
+    assert found.link == "conv|qpsk|awgn(ebno_db=2)"
+    assert found.n_bits % 1024 == 0  # whole blocks: no padding lowers the error rate
+    assert told[-1] == (found.trials, found.trials)
+    assert found.bit_errors > 100
+    played = simulate(f"trace({path})", block_bits=200, target_block_errors=50, max_blocks=2000)
+    assert played.theory_ber == pytest.approx(found.ber, rel=1e-12)
+    # as many bits are wrong as on a BSC of that rate, in far fewer blocks: errors come in bursts
+    assert played.bler < 0.7 * simulate(f"bsc({found.ber!r})", block_bits=200).bler
+
+
+@pytest.mark.parametrize(
+    ("spec", "options", "message"),
+    [
+        ("conv|qpsk", {}, "ends without a medium"),
+        ("bsc({ber})", {}, "give the value of {ber}"),
+        ("bsc(0.1)", {"block_bits": 9}, "multiple of 8"),
+    ],
+)
+def test_what_can_not_be_recorded(spec, options, message, tmp_path):
+    with pytest.raises((ValueError, SpecError), match=message):
+        record(spec, tmp_path / "x.trace", **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_recording_on_the_command_line(tmp_path, capsys):
+    from gencomm.cli import main
+
+    path = tmp_path / "burst.trace"
+    words = ["link", "gilbert_elliott(0.05, 20)", "--max-bits", "200000", "--record", str(path)]
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    assert f"trace({path})" in shown
+    recorded = channels.read_recording(path)
+    assert recorded.total_bits >= 200_000
+    assert f"{recorded.bit_errors:,} of" in shown
+    assert main(["link", "qpsk", "conv|qpsk", "--ebno-db", "3", "--record", str(path)]) == 2
+    assert "one link" in capsys.readouterr().err
 
 
 def test_an_empty_set_of_curves_has_an_empty_table():
