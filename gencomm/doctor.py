@@ -13,14 +13,14 @@ from channels.registry import PLUGINS_VARIABLE
 from channels.spec import SpecError
 from gencomm.codecs.registry import CODECS
 from gencomm.isolation import CodecProcess, IsolationError, Limits
+from gencomm.items import image_item, video_item
 from gencomm.policy import Policy, clean_received, to_wire
-from gencomm.sources import image_item
 from gencomm.sweeps.folder import cores, environment
 
 #: A codec that is built without arguments is tried like this; the others need a rate.
 RATE = "bpp=2"
 #: A built-in codec that isn't there without an extra package is no fault.
-OPTIONAL = frozenset({"jpegxl"})
+OPTIONAL = frozenset({"jpegxl", "mjpeg", "mpeg2", "mpeg4", "h264", "hevc", "av1"})
 
 
 def doctor() -> dict[str, Any]:
@@ -83,11 +83,16 @@ def _spec(name: str) -> str:
 
 
 def _verdict(process: CodecProcess) -> str:
-    if process.modality != "image":
+    if process.modality not in ("image", "video"):
         return "ok"
     y, x = np.mgrid[:64, :64]
     value = np.stack([2 * x + 60, 2 * y + 60, x + y + 60], axis=-1).astype(np.uint8)
-    item, policy = image_item("gradient", value), Policy()
+    policy = Policy()
+    if process.modality == "video":
+        value = np.stack([value] * 3)
+        item = video_item("gradient", value, 25)
+    else:
+        item = image_item("gradient", value)
     encoded = process.encode(item).encoded
     [outcome] = process.decode([clean_received(to_wire(encoded, policy), policy)], value.shape)
     if outcome.decoded.value is None:

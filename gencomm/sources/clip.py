@@ -17,8 +17,33 @@ from gencomm.video.reading import Facts, frames, look
 
 #: Suffixes by which video files of a folder are known.
 SUFFIXES = frozenset(
-    ".mp4 .m4v .mov .mkv .webm .avi .y4m .mpg .mpeg .ts .m2ts .mts .264 .h264 .265 .hevc .ivf .obu "
-    ".mjpeg .mjpg .gif .flv .wmv .ogv .3gp".split()
+    (
+        ".mp4",
+        ".m4v",
+        ".mov",
+        ".mkv",
+        ".webm",
+        ".avi",
+        ".y4m",
+        ".mpg",
+        ".mpeg",
+        ".ts",
+        ".m2ts",
+        ".mts",
+        ".264",
+        ".h264",
+        ".265",
+        ".hevc",
+        ".ivf",
+        ".obu",
+        ".mjpeg",
+        ".mjpg",
+        ".gif",
+        ".flv",
+        ".wmv",
+        ".ogv",
+        ".3gp",
+    )
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gencomm.codecs.contract import Item
-from gencomm.items import image_item
+from gencomm.items import image_item, video_item
 
 
 def sample_picture(height: int, width: int, channels: int = 0) -> np.ndarray:
@@ -29,3 +29,11 @@ def sample_picture(height: int, width: int, channels: int = 0) -> np.ndarray:
 def sample_item(height: int, width: int, channels: int = 0) -> Item:
     """An item that holds `sample_picture`."""
     return image_item(f"sample {width}x{height}", sample_picture(height, width, channels))
+
+
+def sample_clip(frames: int, height: int, width: int, rate: float = 25) -> Item:
+    """A clip: a window that moves over `sample_picture` by some samples a frame."""
+    step = max(1, min(height, width) // 32)
+    wide = sample_picture(height + step * frames, width + step * frames, 3)
+    windows = [wide[step * k :, step * k :][:height, :width] for k in range(frames)]
+    return video_item(f"sample {width}x{height}, {frames} frames", np.stack(windows), rate)

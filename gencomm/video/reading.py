@@ -25,11 +25,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gencomm.video.colour import BT601, ToRGB
 from gencomm.video.pyav import fraction, pyav
 
 #: More pixels than this in a frame are not decoded: 8192 x 8192.
@@ -39,8 +41,8 @@ MAX_PIXELS = 2**26
 JITTER = 1.6
 #: Rates that a variable one is laid on, unless a rate is asked for.
 _HD_LINES = 720
-_BT601, _BT709, _BT2020 = 5, 1, 9  # swscale's numbers of the matrices
-_MATRICES = {1: _BT709, 5: _BT601, 6: _BT601, 9: _BT2020, 10: _BT2020}
+_BT709, _BT2020 = 1, 9  # swscale's numbers of the matrices
+_MATRICES = {1: _BT709, 5: BT601, 6: BT601, 9: _BT2020, 10: _BT2020}
 
 
 class ClipError(ValueError):
@@ -136,7 +138,7 @@ def look(path: Path, rate: Fraction | None = None) -> Facts:
     if len(stamps) < len(times):  # a bare stream: frames follow one another
         chosen = rate or fraction(own or 25)
         return Facts(chosen, len(times), None, tuple(notes), form)
-    gaps = [b - a for a, b in zip(stamps, stamps[1:], strict=False)]
+    gaps = [b - a for a, b in pairwise(stamps)]
     steady = not gaps or (min(gaps) > 0 and max(gaps) <= JITTER * min(gaps))
     mean = len(gaps) / (stamps[-1] - stamps[0]) if gaps and stamps[-1] > stamps[0] else None
     found = fraction(own or mean or 25)
@@ -181,7 +183,7 @@ def frames(path: Path, facts: Facts, start: int = 0) -> Iterator[tuple[np.ndarra
         Damaged, of changing size, or turned by an odd angle.
     """
     wanted = None if facts.order is None else facts.order
-    scaler = pyav().video.reformatter.VideoReformatter()
+    scaler = ToRGB()
     with _open(path) as container:
         stored = _stored(container, path)
         if wanted is None:
@@ -225,8 +227,7 @@ def _stored(container: Any, path: Path) -> Iterator[Any]:
         ) from error
 
 
-def _rgb(scaler: Any, frame: Any, path: Path, index: int) -> tuple[np.ndarray, list[str]]:
-    av = pyav()
+def _rgb(scaler: ToRGB, frame: Any, path: Path, index: int) -> tuple[np.ndarray, list[str]]:
     notes = []
     bits = max((part.bits for part in frame.format.components), default=8)
     if bits > 8:
@@ -237,17 +238,9 @@ def _rgb(scaler: Any, frame: Any, path: Path, index: int) -> tuple[np.ndarray, l
         notes.append("transparency dropped")
     if frame.interlaced_frame:
         notes.append("interlaced; both fields in a frame")
-    flag = av.video.reformatter.Interpolation
-    exact = flag.BICUBIC | flag.ACCURATE_RND | flag.FULL_CHR_H_INT | flag.FULL_CHR_H_INP
     hd = frame.height >= _HD_LINES
-    matrix = _MATRICES.get(int(frame.colorspace), _BT709 if hd else _BT601)
-    value = scaler.reformat(
-        frame,
-        format="rgb24",
-        src_colorspace=matrix,
-        interpolation=exact | flag.BITEXACT,
-        threads=1,
-    ).to_ndarray()
+    matrix = _MATRICES.get(int(frame.colorspace), _BT709 if hd else BT601)
+    value = scaler(frame, frame.height, frame.width, matrix)
     turn = frame.rotation
     if turn:
         if turn % 90:

@@ -7,20 +7,20 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any, ClassVar
 
-import numpy as np
-
 from channels.bits import PackedBits
 from gencomm.codecs.contract import Decoded, Encoded, Item, Received, Status
 from gencomm.codecs.rate import encode_at_rate
-from gencomm.codecs.video.clip import Counts, Shown, assemble, plane_shape
+from gencomm.codecs.video.clip import Counts, Shown, assemble
 from gencomm.codecs.video.streams import START, lost_bytes, without
 from gencomm.items import frame_rate
-from gencomm.video.colour import to_planes
+from gencomm.video.colour import ToRGB, frames, padded
 from gencomm.video.pyav import packet, pyav, version
 from gencomm.video.session import Session
 
 #: A damaged stream may hold more frames than were sent; no more than this many times are read.
 MOST_FRAMES = 2
+#: What a stream of this project holds; a damaged one may claim to hold anything.
+FORMATS = ("yuv420p", "yuvj420p")
 #: Options of every decoder: give out damaged pictures too, and those before the first key frame.
 LENIENT = {"flags": "+output_corrupt", "flags2": "+showall"}
 #: Take no damaged picture: what the bit reader or the syntax finds is an error.
@@ -115,42 +115,36 @@ class FFmpegCodec:
         return [None] * len(pictures)
 
     def versions(self) -> dict[str, str]:
-        """PyAV, FFmpeg and its libavcodec."""
-        return version("libavcodec")
-
-    def load(self) -> None:
-        """Import PyAV and compile the colour conversion, once for all workers."""
-        pyav()
-        session = Session(1, 2, 2)
-        planes = to_planes(np.zeros((1, 2, 2, 3), np.uint8), self.full_range)
-        assemble([Shown(planes[0])], session, Counts(), False, self.full_range)
+        """PyAV, FFmpeg and its libraries that decide an answer."""
+        return version("libavcodec", "libswscale")
 
     def encode(self, item: Item) -> Encoded:
         """Encode at the quality asked for, or at the best one within the rate asked for."""
         if item.modality != "video":
             raise ValueError(f"{self.name} takes clips; {item.id} is {item.modality}")
-        frames, height, width, _ = item.value.shape
-        session = Session(frames, height, width)
-        planes = to_planes(item.value, self.full_range, self.least)
+        session = Session(*item.value.shape[:3])
+        pictures = list(frames(item.value, self.full_range, self.least))
         rate = frame_rate(item)
-        bpp = self.bpp if self.bps is None else self.bps * frames / float(rate) / item.pixels
+        seconds = len(pictures) / float(rate)
+        bpp = self.bpp if self.bps is None else self.bps * seconds / item.pixels
 
         def at(quality: float) -> Encoded:
-            return self._encoded(self._packets(planes, rate, quality), session, quality)
+            return self._encoded(self._packets(pictures, rate, quality), session, quality)
 
         if bpp is None:
             assert self.quality is not None
             found = at(self.quality)
         else:
             found = encode_at_rate(at, self.ladder, item, bpp, step=self.step)
-        found.meta["bits_per_second"] = found.total_bits * float(rate) / frames
+        found.meta["bits_per_second"] = found.total_bits / seconds
         return found
 
-    def _packets(self, planes: np.ndarray, rate: Fraction, quality: float) -> list[bytes]:
+    def _packets(self, pictures: list[Any], rate: Fraction, quality: float) -> list[bytes]:
         av = pyav()
         context = av.CodecContext.create(self.encoder, "w")
-        context.width, context.height = planes.shape[2], planes.shape[1] // 3 * 2
-        context.pix_fmt = "yuvj420p" if self.full_range else "yuv420p"
+        first = pictures[0]
+        context.width, context.height = first.width, first.height
+        context.pix_fmt = first.format.name
         written = self.rate(rate)
         context.time_base, context.framerate = 1 / written, written
         context.thread_count, context.gop_size = 1, self.gop
@@ -158,8 +152,7 @@ class FFmpegCodec:
             context.max_b_frames = self.bframes
         context.options = {k: str(v) for k, v in self.options(quality).items()}
         found: list[bytes] = []
-        for index, one in enumerate(planes):
-            frame = av.VideoFrame.from_ndarray(one, format=context.pix_fmt)
+        for index, frame in enumerate(pictures):
             frame.pts, frame.time_base = index, context.time_base
             found += [bytes(made) for made in context.encode(frame)]
         return found + [bytes(made) for made in context.encode(None)]
@@ -188,7 +181,7 @@ class FFmpegCodec:
         shown = self._decode(data, session, counts, patient)
         if not received.lenient and (counts.errors or runs is not None):
             return Decoded.rejected(f"{counts.errors} units of the stream are damaged")
-        value = assemble(shown, session, counts, received.frames == "drop", self.full_range)
+        value = assemble(shown, session, counts, received.frames == "drop")
         if value is None:
             return Decoded.rejected(f"no frame came out: {counts}" if data else "empty stream")
         detail = str(counts)
@@ -198,8 +191,8 @@ class FFmpegCodec:
         """All frames that the library gives for a stream, in the order in which it gives them."""
         av = pyav()
         context = av.CodecContext.create(self.decoder, "r")
-        rows, columns = plane_shape(session, self.least)
-        pixels = 4 * (rows + 256) * (columns + 256)  # buffers have edges
+        size = padded(session.height, self.least), padded(session.width, self.least)
+        pixels = 4 * (size[0] + 256) * (size[1] + 256)  # buffers have edges
         context.options = {
             **(LENIENT if patient else STRICT),
             "max_pixels": str(pixels),
@@ -208,6 +201,7 @@ class FFmpegCodec:
         pictures = list(self.split(av.CodecContext.create(self.parser, "r"), data)) if data else []
         times = self.times(pictures)
         shown: list[Shown] = []
+        to_rgb = ToRGB()
         most = MOST_FRAMES * session.frames + 8
         for index, picture in enumerate([*pictures, None]):
             if len(shown) >= most:
@@ -222,13 +216,10 @@ class FFmpegCodec:
                 time = None
                 if frame.pts is not None and 0 <= frame.pts < len(times):
                     time = times[frame.pts]
-                if frame.format.name not in ("yuv420p", "yuvj420p"):
-                    shown.append(Shown(None, time, key))
-                    continue
-                if (frame.height, frame.width) != (rows // 3 * 2, columns):
-                    shown.append(Shown(None, time, key))
-                    continue
-                shown.append(Shown(frame.to_ndarray(), time, key))
+                value = None
+                if frame.format.name in FORMATS and (frame.height, frame.width) == size:
+                    value = to_rgb(frame, session.height, session.width)
+                shown.append(Shown(value, time, key))
         return shown
 
     @property

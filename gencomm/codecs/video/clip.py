@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gencomm.video.colour import padded, to_rgb
 from gencomm.video.session import Session
 
 #: Shown where nothing has been decoded yet.
@@ -21,7 +20,7 @@ class Shown:
 
     Attributes
     ----------
-    planes : uint8 array, shape (rows * 3 / 2, columns), or None
+    value : uint8 array, shape (height, width, 3), or None
         None where it is of another size or format than the clip.
     time : int or None
         When it is to be shown, in frames, as the stream says; None where it doesn't say.
@@ -29,7 +28,7 @@ class Shown:
         Whether it was coded without reference to others.
     """
 
-    planes: np.ndarray | None
+    value: np.ndarray | None
     time: int | None = None
     key: bool = False
 
@@ -127,7 +126,7 @@ def _rising(values: list[int | None]) -> list[int]:
 
 
 def assemble(
-    shown: Sequence[Shown], session: Session, counts: Counts, until_key: bool, full: bool
+    shown: Sequence[Shown], session: Session, counts: Counts, until_key: bool
 ) -> np.ndarray | None:
     """A clip of the session's frames and size from what a decoder gave.
 
@@ -140,16 +139,14 @@ def assemble(
         Added to.
     until_key : bool
         Policy: after a missing frame show the last good one until the next key frame.
-    full : bool
-        Range of the planes.
 
     Returns
     -------
     uint8 array, shape (frames, height, width, 3), or None
         None where no frame of the right size came.
     """
-    counts.wrong_size += sum(one.planes is None for one in shown)
-    good = [one for one in shown if one.planes is not None]
+    counts.wrong_size += sum(one.value is None for one in shown)
+    good = [one for one in shown if one.value is not None]
     if not good:
         return None
     where = places([one.time for one in good], session.frames)
@@ -167,13 +164,8 @@ def assemble(
             one = None
         else:
             broken = False
-        if one is not None and one.planes is not None:
-            to_rgb(one.planes, value[index], full)
+        if one is not None:
+            value[index] = one.value
         else:
             value[index] = value[index - 1] if index else GREY
     return value
-
-
-def plane_shape(session: Session, least: int) -> tuple[int, int]:
-    """Shape of the planes that a session's frames are coded as."""
-    return padded(session.height, least) * 3 // 2, padded(session.width, least)

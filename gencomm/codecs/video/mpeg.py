@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any, ClassVar
 
 from gencomm.codecs.video.base import FFmpegCodec, quarter_steps
@@ -173,4 +174,4 @@ class MJPEG(_MPEG):
         while at >= 0:
             cuts.append(at)
             at = data.find(mark, at + 3)
-        return [data[a:b] for a, b in zip(cuts, [*cuts[1:], len(data)], strict=True)]
+        return [data[a:b] for a, b in pairwise([*cuts, len(data)])]

@@ -30,13 +30,13 @@ class PerFrame:
     Parameters
     ----------
     codec : codec
-        Such as ``jpeg(quality=50)``.
+        Such as ``jpeg2000(bpp=0.5)``; jpeg by default.
     """
 
     name = "per_frame"
     modality: ClassVar[str] = "video"
 
-    def __init__(self, codec: Spec):
+    def __init__(self, codec: Spec = Spec("jpeg")):  # noqa: B008  frozen
         from gencomm.codecs.registry import CODECS
 
         self.inner = CODECS.create(codec)
