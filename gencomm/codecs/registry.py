@@ -20,6 +20,7 @@ CODECS = Registry(
         "avif": "gencomm.codecs.avif:AVIF",
         "jpegxl": "gencomm.codecs.jpegxl:JPEGXL",
         "cae": "gencomm.codecs.cae.codec:CAE",
+        "hyperprior": "gencomm.codecs.hyperprior.codec:HyperpriorCodec",
         "raw": "gencomm.codecs.raw:Raw",
         "block_dct": "gencomm.codecs.block_dct:BlockDCT",
         "generative": "gencomm.codecs.generative.codec:Generative",

@@ -23,7 +23,7 @@ def test_built_in_codecs(check, subject):
 
 def test_every_classical_codec_is_checked():
     named = {spec.partition("(")[0] for spec in QUICK}
-    learned = {"cae"}  # has its own tests, and needs torch
+    learned = {"cae", "hyperprior"}  # has its own tests, and needs torch
     optional = {"jpegxl"}
     origins = {name: CODECS.entry(name).origin for name in CODECS.names()}
     built_in = {name for name, origin in origins.items() if origin == "built-in"}
