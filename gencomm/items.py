@@ -109,3 +109,38 @@ def video_item(
 def frame_rate(item: Item) -> Fraction:
     """Frames a second of a clip."""
     return Fraction(item.meta["rate"])
+
+
+#: Frames of a clip that stand for it on a sheet, and white samples between them.
+STRIP_FRAMES, _STRIP_GAP = 4, 2
+
+
+def as_picture(item: Item, value: np.ndarray) -> np.ndarray | None:
+    """What shows a value of an item's kind: a picture itself, some frames of a clip side by side.
+
+    None where there is nothing to see.
+    """
+    if item.modality == "image":
+        return value
+    if item.modality == "video":
+        return strip(value)
+    return None
+
+
+def strip(value: np.ndarray, frames: int = STRIP_FRAMES) -> np.ndarray:
+    """Frames of a clip side by side, from its first to its last at equal distances.
+
+    Parameters
+    ----------
+    value : uint8 array, shape (frames, height, width, 3)
+    frames : int
+        How many, at most.
+
+    Returns
+    -------
+    uint8 array, shape (height, columns, 3)
+    """
+    chosen = sorted({round(k) for k in np.linspace(0, len(value) - 1, frames)})
+    gap = np.full((value.shape[1], _STRIP_GAP, 3), 255, np.uint8)
+    parts = [part for k in chosen for part in (value[k], gap)]
+    return np.concatenate(parts[:-1], axis=1)

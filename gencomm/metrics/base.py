@@ -27,7 +27,8 @@ class Metric(Protocol):
     range : tuple of float
         Least and greatest value there can be.
     modality : str
-        What kind of item it measures.
+        What kind of item it measures. A panel has metrics of "image" measure clips frame by frame
+        (:mod:`gencomm.metrics.frames`).
     averages : str
         How one number comes from a picture's samples, and that tables average these numbers.
     """

@@ -12,6 +12,10 @@ METRICS = Registry(
         "psnr": "gencomm.metrics.psnr:PSNR",
         "ssim": "gencomm.metrics.ssim:SSIM",
         "ms_ssim": "gencomm.metrics.ssim:MSSSIM",
+        "frozen": "gencomm.metrics.temporal:Frozen",
+        "lost": "gencomm.metrics.temporal:Lost",
+        "flicker": "gencomm.metrics.temporal:Flicker",
+        "recovery": "gencomm.metrics.temporal:Recovery",
     },
     "metric",
 )

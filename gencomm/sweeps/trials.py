@@ -16,6 +16,7 @@ from channels.link import Link, ReceivedBatch
 from channels.noise import NoiseStream
 from gencomm.codecs.contract import Decoded, Encoded, Item, Received, Status
 from gencomm.isolation import CodecProcess, IsolationError, Limits
+from gencomm.items import as_picture
 from gencomm.metrics import Panel
 from gencomm.policy import (
     Policy,
@@ -336,14 +337,15 @@ class Bench:
 
     def _pictures(self, cell: Cell, item: Item, value: np.ndarray, clean: bool) -> list[Artefact]:
         """What came out and the original, for contact sheets."""
-        if item.modality != "image":
+        sent, came = as_picture(item, item.value), as_picture(item, value)
+        if sent is None or came is None:
             return []
         with self.watch.watch("picture"):
             original = f"original/{item.id}"
             kind = "clean" if clean else "received"
             return [
-                Artefact(original, "", "original", "image/jpeg", _jpeg(item.value)),
-                Artefact(f"received/{cell.hash}", cell.hash, kind, "image/jpeg", _jpeg(value)),
+                Artefact(original, "", "original", "image/jpeg", _jpeg(sent)),
+                Artefact(f"received/{cell.hash}", cell.hash, kind, "image/jpeg", _jpeg(came)),
             ]
 
 

@@ -297,11 +297,11 @@ def test_facts():
     for name in METRICS.names():
         metric = METRICS.load(name)
         assert metric.name == name
-        assert metric.higher_is_better is True
-        assert metric.modality == "image"
+        assert metric.higher_is_better is (metric.modality == "image")
+        assert metric.modality in ("image", "video")
         assert metric.label
         assert metric.averages
-        assert metric.unit in ("dB", "")
+        assert metric.unit in ("dB", "", "frames")
         assert metric.range[0] < metric.range[1]
 
 
