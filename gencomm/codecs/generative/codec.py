@@ -88,8 +88,19 @@ class Generative:
         return {"torch": version("torch"), "weights": self.weights.checksum}
 
     def load(self) -> None:
-        """Import torch and read the weights."""
-        _networks(self.weights)
+        """Import torch and build the networks.
+
+        With one thread: processes are forked from the one that has loaded, and the threads of an
+        OpenMP pool that had begun to work there would be missing in them.
+        """
+        import torch
+
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            _networks(self.weights)
+        finally:
+            torch.set_num_threads(threads)
 
     def cells(self, shape: tuple[int, ...]) -> tuple[int, int, int]:
         """Rows and columns of cells of a picture, and the bits of each."""
