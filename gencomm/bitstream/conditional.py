@@ -145,9 +145,9 @@ class ConditionalTables:
         first, count = (arrays[name].astype(np.int64) for name in ("first", "count"))
         if int(count.sum()) != len(tables):
             raise ValueError("the tables are not as many as the channels say")
-        levels = (arrays[name].astype(np.float64) for name in ("unit", "span", "base"))
-        bridges = needed("bridge"), needed("spread")
-        return cls(coarse, fine, *bridges, *levels, first, count, tables)
+        levels = {name: arrays[name].astype(np.float64) for name in ("unit", "span", "base")}
+        bridges = {name: needed(name) for name in ("bridge", "spread")}
+        return cls(coarse, fine, **bridges, **levels, first=first, count=count, tables=tables)
 
 
 class ConditionalCoder:
