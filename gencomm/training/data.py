@@ -97,14 +97,16 @@ def _pack(pictures: list[tuple[str, np.ndarray]]) -> Pictures:
     return Pictures(samples, offsets, shapes, [name for name, _ in pictures])
 
 
-def load_pictures(path: str | Path, split: int | None = None, limit: int | None = None) -> Pictures:
+def load_pictures(
+    path: str | Path, split: int | str | None = None, limit: int | None = None
+) -> Pictures:
     """Decode a packed set (``.npz``) or a folder of pictures; grey ones become colour.
 
     Parameters
     ----------
     path : str
         May name environment variables, as ``${GENCOMM_DATA}/photos.npz``.
-    split : int, optional
+    split : str or int, optional
         Of a packed set with an array ``split``: take only these.
     limit : int, optional
         Take only the first so many.

@@ -34,6 +34,10 @@ from gencomm.training.recipe import Recipe
 from gencomm.training.registry import RECIPES, recipe_spec
 from gencomm.training.schedule import Schedule
 
+#: Crops that a start is found from, where the recipe doesn't ask for more.
+START_COUNT = 32
+#: Sets that come in parts: the recipe's ``train_split`` and ``validation_split`` name theirs.
+SPLITS = ("train", "validation")
 #: Pictures that validation measures, and the side that they are cut to.
 VALIDATION_COUNT, VALIDATION_SIDE = 20, 256
 #: Pictures of the monitor set.
@@ -89,7 +93,7 @@ class Run:
 
     def start(self) -> None:
         """Begin at step 0."""
-        crops = self._crops(32)
+        crops = self._crops(getattr(self.recipe, "start_crops", START_COUNT))
         self.recipe.start(self.network, crops)
         self.ema = {name: value.clone() for name, value in self.network.state_dict().items()}
 
@@ -184,18 +188,21 @@ def load_data(recipe: Recipe, data: str | None) -> Data:
         As `gencomm.training.data.data_path` takes it.
     """
     where = data_path(data, recipe.train_set)
-    train = load_pictures(where).at_least(recipe.side)
+    packed = where.endswith(recipe.train_set)
+    parts = [getattr(recipe, f"{k}_split", None) if packed else None for k in SPLITS]
+    train = load_pictures(where, parts[0]).at_least(recipe.side)
     if not len(train):
         raise ValueError(f"{where} holds no picture of {recipe.side} pixels or more a side")
     beside = Path(where).parent
-    side = VALIDATION_SIDE
-    if where.endswith(recipe.train_set) and (beside / recipe.validation_set).is_file():
-        held_out = load_pictures(beside / recipe.validation_set)
+    side = VALIDATION_SIDE if parts[1] is None else recipe.side
+    if packed and (beside / recipe.validation_set).is_file():
+        held_out = load_pictures(beside / recipe.validation_set, parts[1])
     else:
         held_out, train = train.hold_out(50)
         # what networks take without padding, and all of the largest picture for want of more
         side = min(side, max(recipe.side, int(held_out.shapes.min(1).max()) // 16 * 16))
-    validation = list(held_out.centres(VALIDATION_COUNT, side))
+    number = getattr(recipe, "validation_count", VALIDATION_COUNT)
+    validation = list(held_out.centres(number, side))
     monitor: list[np.ndarray] = []
     if recipe.monitor_set and (beside / recipe.monitor_set).is_file():
         watched = load_pictures(beside / recipe.monitor_set, limit=MONITOR_COUNT)

@@ -29,6 +29,10 @@ class Recipe(Protocol):
         Decay of the moving average of the weights, per step.
     card : str
         What the card says of the network, of the data and of their terms, Markdown.
+    train_split, validation_split : str, optional
+        Parts of packed sets that come in parts.
+    start_crops, validation_count : int, optional
+        Crops that `start` is given, and pictures that validation measures.
     """
 
     name: str

@@ -1,0 +1,1 @@
+"""A jointly trained fixed-length code for aligned faces."""

@@ -1,0 +1,146 @@
+"""The trained networks at work, in batches."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gencomm.codecs.ncode_joint.network import COUNT, JointCode, fold
+from gencomm.nn.vector_code import COUNT as VECTORS
+from gencomm.nn.vector_code import WIDTH, VectorCode
+from gencomm.weights import Weights
+
+#: Pictures at a time.
+BATCH = 64
+
+
+class Networks:
+    """Encoder, codes and decoder with trained weights.
+
+    What decides bits is computed in double precision where it is linear.
+
+    Parameters
+    ----------
+    weights : Weights
+        ``network.*`` arrays, and in the state the ``sizes`` of the networks.
+
+    Raises
+    ------
+    ValueError
+        The weights are of another network.
+    """
+
+    def __init__(self, weights: Weights):
+        try:
+            self.network = JointCode(**weights.state["sizes"])
+            arrays = weights.part("network").items()
+            tensors = {name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays}
+            self.network.load_state_dict(tensors)
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise ValueError(f"{weights.name} holds no weights of ncode_joint: {error}") from error
+        self.trained_encoder = bool(weights.state["encoder"])
+        self.network.eval()
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.code = lru_cache(maxsize=16)(self._code)
+
+    @torch.no_grad()
+    def encode(self, pictures: np.ndarray, bits: int, design: float, labels: str) -> np.ndarray:
+        """Bytes of pictures: uint8 (n, 64, 64, 3) -> uint8 (n, bits / 8)."""
+        code = self.code(bits, design, labels)
+        found = []
+        for part in np.array_split(pictures, -(-len(pictures) // BATCH)):
+            x = torch.from_numpy(np.ascontiguousarray(part.transpose(0, 3, 1, 2))).float()
+            if self.trained_encoder:
+                x = x + self.network.encoder(x, self.network.conditions(len(x), bits, design))
+            found.append(code.choose(self._analyse(x)).T.numpy().astype(np.uint8))
+        return np.concatenate(found)
+
+    def _analyse(self, x: Tensor) -> Tensor:
+        """As `Basis.analyse`, in double precision."""
+        even, odd = (half.double() for half in fold(x))
+        basis = self.network.basis
+        components = basis.components.double().T
+        return torch.where(
+            basis.odd > 0, odd @ components, (even - basis.mean.double()) @ components
+        )
+
+    @torch.no_grad()
+    def decode(
+        self,
+        received: np.ndarray,
+        bits: int,
+        design: float,
+        labels: str,
+        ber: float | None,
+    ) -> np.ndarray:
+        """Pictures of what arrived at one bit error rate.
+
+        Parameters
+        ----------
+        received : uint8 (n, bits / 8) or float (n, bits)
+            Bytes, or LLRs ln(P(0) / P(1)).
+        bits : int
+        design : float
+        labels : str
+        ber : float or None
+            None where it isn't known.
+
+        Returns
+        -------
+        uint8 (n, 64, 64, 3)
+        """
+        code, found = self.code(bits, design, labels), []
+        assumed = design if ber is None else ber
+        for part in np.array_split(received, -(-len(received) // BATCH)):
+            if part.dtype == np.uint8:
+                arrived = torch.from_numpy(part.astype(np.int64)).T
+                values = code.look_up(arrived, assumed, COUNT)
+            else:
+                values = code.soft(torch.from_numpy(part).double(), COUNT)
+            known = self.network.conditions(len(part), bits, design, ber)
+            out = self.network.synthesise(values.float(), known)
+            found.append(out.clamp(0, 255).round().byte().permute(0, 2, 3, 1).numpy())
+        return np.concatenate(found)
+
+    def importance(self, bits: int, design: float, labels: str) -> np.ndarray:
+        """Mean squared change of the values when a bit is flipped, float64 (bits,).
+
+        The components are orthonormal, so it is the squared change of a picture's samples before
+        the correction.
+        """
+        code = self.code(bits, design, labels)
+        table, number = code.table(0.0).detach(), torch.arange(VECTORS)
+        found = []
+        for k in range(WIDTH - 1, -1, -1):
+            change = (table[:, number ^ (1 << k)] - table).square().sum(2)
+            found.append((code.probability * change).sum(1))
+        return torch.stack(found, 1).flatten().double().numpy()
+
+    def _code(self, bits: int, design: float, labels: str) -> VectorCode:
+        """The code of a rate and a design in double precision, its vectors numbered anew."""
+        trained = self.network.code(bits, design)
+        code = VectorCode(*trained.members.shape, design)
+        code.load_state_dict(trained.state_dict())
+        code.double().eval()
+        if labels != "learnt":
+            order = along_axis(code)
+            place = torch.arange(VECTORS)
+            label = place ^ (place >> 1) if labels == "gray" else place
+            source = torch.empty_like(order)
+            source[:, label] = order
+            rows = torch.arange(len(order))[:, None]
+            code.vectors.data = code.vectors.data[rows, source]
+            code.probability.copy_(code.probability[rows, source])
+        return code
+
+
+def along_axis(code: VectorCode) -> Tensor:
+    """Vectors of each group in their order along its principal axis, int64 (groups, 256)."""
+    table = code.table(0.0).detach()
+    share = code.probability[..., None]
+    centred = table - (share * table).sum(1, keepdim=True)
+    axis = torch.linalg.eigh((share * centred).mT @ centred).eigenvectors[..., -1:]
+    return (centred @ axis)[..., 0].argsort(1)
