@@ -46,7 +46,7 @@ class Trained:
         lines = []
         for text in (self.folder / "log.jsonl").read_text(encoding="utf-8").splitlines():
             entry = json.loads(text)
-            head = {name: entry[name] for name in ("step", "seconds", "learning_rate", "score")}
+            head = {name: entry.get(name) for name in ("step", "seconds", "learning_rate", "score")}
             lines += [{**head, "point": k, **point} for k, point in enumerate(entry["points"])]
         return pd.DataFrame(lines)
 
@@ -113,12 +113,16 @@ def train(
             raise ValueError(f"{name} must be 1 or more, got {value}")
     import torch
 
+    from gencomm.training.closed import Fitted, fit
     from gencomm.training.finish import finish
     from gencomm.training.loop import train as run_loop
     from gencomm.training.registry import RECIPES
 
     made = RECIPES.create(recipe)
     folder = Path(out) if out is not None else Path("runs") / made.name
+    if isinstance(made, Fitted):
+        path, seconds = fit(made, None if data is None else str(data), folder)
+        return Trained(folder, path, path.with_suffix(".md"), 0, seconds)
     chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if chosen.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"device is {chosen}, but torch sees no CUDA here; use cpu")

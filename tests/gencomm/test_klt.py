@@ -120,7 +120,7 @@ def test_analysis_is_the_inner_product_in_double_precision(weights):
 @pytest.mark.slow
 def test_the_recipe_finds_the_components(tmp_path, weights):
     """Of pictures whose components are known; as exactly as 1,000 pictures show them."""
-    path = recipe(components="24").fit(iter(made_up(1000)), tmp_path)
+    path = recipe(components=24).fit(iter(made_up(1000)), tmp_path)
     found, expected = load_file(path), load_file(weights)
     assert found["deviation"] == pytest.approx(expected["deviation"], rel=0.15)
     assert np.abs(found["mean"] / 256.0 - 120).max() < 10
@@ -138,7 +138,7 @@ def test_the_recipe_refuses_other_sizes():
     with pytest.raises(ValueError, match="no pictures"):
         components([], 3)
     with pytest.raises(ValueError, match="components goes"):
-        recipe(components="0")
+        recipe(components=0)
 
 
 # The codec
