@@ -18,12 +18,12 @@ def _forget_plugins():
 
     for registry in (CODECS, CHANNELS, METRICS, SOURCES):
         registry.__dict__.pop("_plugins", None)
-        for name in ("pcm", "fragile", "hostile", "ramps", "fatal"):
+        for name in ("pcm", "soft", "fragile", "hostile", "ramps", "fatal", "spared"):
             registry._loaded.pop(name, None)
 
 
 @contextmanager
-def installed():
+def _installed():
     """As if the package in plugin_sweep/ were installed, here and in every process started."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(PLUGIN))
@@ -35,10 +35,16 @@ def installed():
     _forget_plugins()
 
 
+@pytest.fixture(scope="session")
+def installed():
+    """A context in which the package is installed, for fixtures that outlive a test."""
+    return _installed
+
+
 @pytest.fixture
 def fakes():
     """The folder of the package, which is installed while the test runs."""
-    with installed() as folder:
+    with _installed() as folder:
         yield folder
 
 
@@ -67,6 +73,6 @@ def small_run(tmp_path_factory):
     from gencomm.sweeps.run import Options, run_sweep
 
     folder = tmp_path_factory.mktemp("small") / "run"
-    with installed():
+    with _installed():
         run_sweep(SMALL, folder, Options(workers=1, batch=4))
     return folder

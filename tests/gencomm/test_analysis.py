@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from channels.intervals import wilson
 from gencomm.analysis import (
     Bootstrap,
     axes,
@@ -416,3 +417,86 @@ def test_short_names_of_links_stay_apart():
     assert series_labels(table, ["codec", "link"]) == ["a, bsc({p})", "a, bsc({q})"]
     table = pd.DataFrame({"codec": ["a", "a"], "link": ["qpsk|awgn({x})", "bpsk|awgn({x})"]})
     assert series_labels(table, ["codec", "link"]) == ["a, qpsk|awgn", "a, bpsk|awgn"]
+
+
+# trials drawn on condition of a hit
+
+
+def weighted(codecs, weights, **more):
+    """As `make`, with a weight for every codec."""
+    rows, cells = make(codecs, **more)
+    rows["weight"] = rows["codec"].map(weights)
+    cells["cell"] = rows["cell"].drop_duplicates().to_numpy()
+    return rows, cells.assign(clean_status="ok").set_index("cell")
+
+
+def test_means_are_over_all_noise():
+    """Clean 30 dB in nine of ten sends, 20 dB else: 29 dB, and all that is seen is the 20."""
+    rows, cells = weighted({"a": (30.0, lambda x: 20.0)}, {"a": 0.1})
+    table = curves(rows, cells)
+    np.testing.assert_allclose(table["psnr"], 29.0)
+    np.testing.assert_allclose(table["ssim"], 0.9 * 0.9 + 0.1 * 0.8)
+    np.testing.assert_allclose(table["measured_ber"], 0.1 * 0.003)
+    np.testing.assert_allclose(table["weight"], 0.1)
+    np.testing.assert_allclose(table["n_trials"], 12)
+
+
+def test_intervals_shrink_by_the_weight():
+    rows, cells = weighted({"a": (30.0, line)}, {"a": 1.0}, items=6)
+    spread = rows["item"].str[4:].astype(float)
+    rows["psnr"] -= spread
+    plain = curves(rows, cells)
+    rare = curves(rows.assign(weight=0.05), cells)
+    wide, narrow = (t["psnr_high"] - t["psnr_low"] for t in (plain, rare))
+    np.testing.assert_allclose(narrow, 0.05 * wide)
+    np.testing.assert_allclose(30 - rare["psnr"], 0.05 * (30 - plain["psnr"]))
+
+
+def test_resilience_is_that_of_the_mean_over_all_noise():
+    """Hits cost 10 dB; the weight is ten times the error rate: 1 dB is lost at 1e-2."""
+    rows, cells = make({"a": (30.0, lambda x: 20.0)}, points=[1e-3, 4e-3, 2e-2])
+    rows["weight"] = 10 * rows["ber"]
+    cells["cell"] = rows["cell"].drop_duplicates().to_numpy()
+    table = resilience(rows, cells.assign(clean_status="ok").set_index("cell"))
+    share = (1.0 - 0.4) / (2.0 - 0.4)  # the curve is 0.4 dB down at 4e-3 and 2 dB at 2e-2
+    expected = 10 ** (np.log10(4e-3) + share * np.log10(5))
+    assert table.loc[0, "ber_at_minus_1"] == pytest.approx(expected)
+
+
+def test_outage_of_weighted_trials():
+    rows, cells = weighted({"a": (30.0, line)}, {"a": 0.2}, items=5, trials=4, points=[1e-3])
+    rows.loc[rows.index[:5], "status"] = "rejected"
+    known = stats.binomtest(5, 20).proportion_ci(0.95, method="wilson")
+    for clean, certain in (("ok", 0.0), ("rejected", 0.8)):  # a codec that fails unharmed too
+        [line_] = curves(rows, cells.assign(clean_status=clean), axis="ber").to_dict("records")
+        assert line_["outage"] == pytest.approx(certain + 0.2 * 5 / 20)
+        assert line_["outage_low"] == pytest.approx(certain + 0.2 * known.low)
+        assert line_["outage_high"] == pytest.approx(certain + 0.2 * known.high)
+
+
+def test_outage_counts_every_item_the_same():
+    rows, _ = make({"a": (30, line)}, items=2, trials=1, points=[1e-3])
+    lost = rows[rows["item"] == "item1"].assign(status="rejected")
+    rows = pd.concat([rows[rows["item"] == "item0"], *(lost.assign(trial=t) for t in range(9))])
+    [one] = curves(rows, axis="ber").to_dict("records")
+    assert one["outage"] == pytest.approx(0.5)  # not 9/10
+    # one trial at 1/2 and nine at 1/18 are worth 1 / (1/4 + 9/324) = 3.6 alike
+    low, high = wilson(1.8, 3.6)
+    assert (one["outage_low"], one["outage_high"]) == pytest.approx((float(low), float(high)))
+
+
+@pytest.mark.parametrize(
+    ("weights", "pairs"), [((0.1, 0.1), 12), ((0.1, 0.3), 12), ((0.1, 1.0), 0)]
+)
+def test_pairs_of_weighted_trials(weights, pairs):
+    """a loses 10 dB when hit and b 4 dB: exact differences, in one mode and in two."""
+    rows, cells = weighted(
+        {"a": (30.0, lambda x: 20.0), "b": (28.0, lambda x: 24.0)},
+        dict(zip("ab", weights, strict=True)),
+        spread=3.0,
+    )
+    table = paired(rows, "a", cells=cells)
+    np.testing.assert_allclose(table["difference"], (28 - 4 * weights[1]) - (30 - 10 * weights[0]))
+    assert set(table["n_pairs"]) == {pairs}
+    assert set(table["n_items"]) == {4}
+    np.testing.assert_allclose(table["high"], table["low"], atol=1e-9)  # items' spread cancels

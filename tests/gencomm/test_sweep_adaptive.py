@@ -102,3 +102,13 @@ def test_long_cells_are_looked_at_seldom_but_in_time():
     exact = next(n for n in range(4, 5001) if half_width(values[:n]) <= 0.05)
     assert reason == Stop.HALF_WIDTH
     assert exact <= n <= 1.04 * exact
+
+
+def test_under_a_condition_the_interval_counts_by_its_weight():
+    """The mean over all noise moves by w times that of the hits; the clean share is known."""
+    values = list(np.random.default_rng(4).normal(20, 4.0, 30))
+    hits = trace(values, errors=[1] * 30, clean=30.0)
+    assert StopRule(4, 30, {"psnr": 0.1}).stop(hits) == (30, Stop.MAX_TRIALS)
+    hits.weight = 0.02
+    expected = next(n for n in range(4, 31) if 0.02 * half_width(values[:n]) <= 0.1)
+    assert StopRule(4, 30, {"psnr": 0.1}).stop(hits) == (expected, Stop.HALF_WIDTH)

@@ -52,6 +52,13 @@ class PCM:
         return {"pcm": "1"}
 
 
+class Soft(PCM):
+    """The same, and it asks for LLRs."""
+
+    name = "soft"
+    wants = frozenset({"llr"})
+
+
 class Fragile(PCM):
     """The same with a checksum in front: one wrong bit and the decoder says no."""
 
@@ -116,6 +123,29 @@ class Hostile(PCM):
         elif self.how == "nothing":
             return None
         raise AssertionError(self.how)
+
+
+class Spared:
+    """A metric of which the mean is known: 1/2 to the power of the number of wrong bits.
+
+    With n bits wrong at a rate p independently it is (1 - p/2)^n: the binomial distribution's
+    generating function at 1/2.
+    """
+
+    name = "spared"
+    label = "spared"
+    unit = ""
+    higher_is_better = True
+    range = (0.0, 1.0)
+    modality = "image"
+    averages = "nothing"
+
+    def prepare(self, reference):
+        return reference
+
+    def measure(self, state, values):
+        wrong = np.bitwise_count(values ^ state).reshape(len(values), -1).sum(axis=1)
+        return 0.5 ** wrong.astype(float)
 
 
 class Fatal:
