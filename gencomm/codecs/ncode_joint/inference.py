@@ -122,7 +122,8 @@ class Networks:
     def _code(self, bits: int, design: float, labels: str) -> VectorCode:
         """The code of a rate and a design in double precision, its vectors numbered anew."""
         trained = self.network.code(bits, design)
-        code = VectorCode(*trained.members.shape, design)
+        groups, size = trained.members.shape
+        code = VectorCode(groups, size, design)
         code.load_state_dict(trained.state_dict())
         code.double().eval()
         if labels != "learnt":

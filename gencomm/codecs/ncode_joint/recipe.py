@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ from torch import Tensor, nn
 from gencomm.codecs.ncode_joint.network import JointCode
 from gencomm.codecs.ncode_joint.points import DESIGNS, RATES, SIDE
 from gencomm.codecs.ncode_joint.start import begin
+from gencomm.nn.adversarial import PatchDiscriminator, adversarial_losses
 from gencomm.nn.losses import squared_error
+from gencomm.nn.perceptual import LPIPS
 
 CARD = """
 A fixed-length code for aligned faces of 64x64 pixels, 256, 512 or 1024 bits each: principal
@@ -27,6 +30,9 @@ Lloyd's method through a channel that flips bits, then trained together with the
 them in the validation and test sets. CelebA is for non-commercial research only: use these weights
 so, too. No picture can be had from the file; its principal components are statistics of faces.
 """
+
+#: Weights of the perceptual phase's losses beside the logarithm of the error.
+PERCEPTUAL_WEIGHT, ADVERSARIAL_WEIGHT = 4.0, 0.05
 
 #: What validation measures: bits, design, bit error rate.
 POINTS = (
@@ -59,11 +65,32 @@ UNTOLD = 0.1
 TURN, SCALE, SHIFT, LIGHT, TINT, MOVED = 0.02, 0.015, 0.012, 0.05, 0.03, 0.7
 
 
+class JointTraining(nn.Module):
+    """The code, and the discriminator beside it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.code, self.discriminator = JointCode(), PatchDiscriminator()
+
+    def load_state_dict(self, state_dict: Mapping[str, Tensor], *args: Any, **keywords: Any) -> Any:
+        """Also from the code's weights alone, as the distortion phase leaves them."""
+        if not any(name.startswith("code.") for name in state_dict):
+            own = self.discriminator.state_dict()
+            state_dict = {f"code.{name}": value for name, value in state_dict.items()}
+            state_dict |= {f"discriminator.{name}": value for name, value in own.items()}
+        return super().load_state_dict(state_dict, *args, **keywords)
+
+
 class JointRecipe:
-    """Mean logarithm of the mean squared error, which is what mean PSNR measures.
+    """Distortion first; then distortion, perceptual and adversarial loss together.
+
+    Distortion is the logarithm of each picture's mean squared error, whose mean is what a mean
+    PSNR measures.
 
     Parameters
     ----------
+    phase : str
+        "distortion", or "perceptual", which goes on from the weights of the former.
     encoder : str
         "fixed": the encoder takes principal values as they are; "trained": its correction is
         trained too.
@@ -84,26 +111,30 @@ class JointRecipe:
         "discriminator": 0.1,
     }
 
-    def __init__(self, encoder: str = "fixed"):
-        if encoder not in ("fixed", "trained"):
-            raise ValueError(f"encoder is fixed or trained, not {encoder!r}")
-        self.encoder = encoder == "trained"
-        self.name = "ncode_joint"
+    def __init__(self, phase: str = "distortion", encoder: str = "fixed"):
+        for name, value, choices in (
+            ("phase", phase, ("distortion", "perceptual")),
+            ("encoder", encoder, ("fixed", "trained")),
+        ):
+            if value not in choices:
+                raise ValueError(f"{name} is {' or '.join(choices)}, not {value!r}")
+        self.encoder, self.adversarial = encoder == "trained", phase == "perceptual"
+        self.name = "ncode_joint_perceptual" if self.adversarial else "ncode_joint"
+        self.lpips = LPIPS() if self.adversarial else None
 
-    def network(self) -> JointCode:
+    def network(self) -> nn.Module:
         """A fresh network."""
-        return JointCode()
+        return JointTraining() if self.adversarial else JointCode()
 
     def start(self, network: nn.Module, crops: Tensor) -> None:
         """Find principal components and vectors."""
-        assert isinstance(network, JointCode)
-        begin(network, crops)
+        begin(_code(network), crops)
 
     def groups(self, network: nn.Module) -> list[dict[str, Any]]:
         """Vectors, the encoder, the decoder, and the discriminator, if there is one."""
         groups: dict[str, list[nn.Parameter]] = {name: [] for name in self.factors}
         for name, parameter in network.named_parameters():
-            kind = name.removeprefix("code.").split(".")[0]
+            kind = name.removeprefix("code.").partition(".")[0]
             groups[kind].append(parameter)
         return [
             {"params": members, "factor": self.factors[name]}
@@ -115,21 +146,29 @@ class JointRecipe:
         self, network: nn.Module, crops: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, float]]:
         """Mean logarithm of the error over a batch."""
-        assert isinstance(network, JointCode)
+        code = _code(network)
         x = augment(crops.float(), generator)
         values, conditions = [], []
         for part in x.chunk(PARTS):
             bits, design, ber, told = self._draw(generator, x.device)
-            known = network.conditions(len(part), bits, design, ber if told else None)
+            known = code.conditions(len(part), bits, design, ber if told else None)
             with torch.autocast(x.device.type, torch.bfloat16):
-                found = network.analyse(part, known, self.encoder)
-            values.append(network.code(bits, design)(found, ber, generator, told))
+                found = code.analyse(part, known, self.encoder)
+            values.append(code.code(bits, design)(found, ber, generator, told))
             conditions.append(known)
         with torch.autocast(x.device.type, torch.bfloat16):
-            out = network.synthesise(torch.cat(values), torch.cat(conditions))
+            out = code.synthesise(torch.cat(values), torch.cat(conditions))
         error = squared_error(out, x)
         loss = error.log().mean()
-        return loss, {"loss": loss.item(), "rmse": error.mean().sqrt().item()}
+        shown = {"log_error": loss, "rmse": error.mean().sqrt()}
+        if self.lpips is not None:
+            with torch.autocast(x.device.type, torch.bfloat16):
+                seen = self.lpips.to(x.device)(out, x).mean()
+                pair = x / 127.5 - 1, out / 127.5 - 1
+                deceive, tell = adversarial_losses(network.discriminator, *pair)
+            loss = loss + PERCEPTUAL_WEIGHT * seen + ADVERSARIAL_WEIGHT * deceive + tell
+            shown |= {"lpips": seen, "deceive": deceive, "tell": tell}
+        return loss, {name: value.item() for name, value in shown.items()}
 
     def _draw(
         self, generator: torch.Generator, device: torch.device
@@ -206,13 +245,19 @@ def send(
     generator: torch.Generator,
 ) -> Tensor:
     """What arrives of uint8 pictures, rounded, float32."""
-    assert isinstance(network, JointCode)
-    x = pictures.float()
-    known = network.conditions(len(x), bits, design, ber)
-    values = network.code(bits, design)(network.analyse(x, known), ber, generator)
+    code, x = _code(network), pictures.float()
+    known = code.conditions(len(x), bits, design, ber)
+    values = code.code(bits, design)(code.analyse(x, known), ber, generator)
     with torch.autocast(x.device.type, torch.bfloat16):
-        out = network.synthesise(values, known)
+        out = code.synthesise(values, known)
     return out.clamp(0, 255).round()
+
+
+def _code(network: nn.Module) -> JointCode:
+    """The code alone, of a network of either phase."""
+    code = network.code if isinstance(network, JointTraining) else network
+    assert isinstance(code, JointCode)
+    return code
 
 
 recipe = JointRecipe

@@ -43,7 +43,8 @@ def begin(network: JointCode, pictures: Tensor, rounds: int = ROUNDS, drawn: int
     generator = torch.Generator().manual_seed(0)
     for code in network.codes.values():
         assert isinstance(code, VectorCode)
-        design(code, values, network.basis.deviation, generator, rounds, drawn)
+        used = network.basis.deviation[: VALUES[code.n_bits]]
+        design(code, values, used, generator, rounds, drawn)
 
 
 @torch.no_grad()
@@ -119,12 +120,22 @@ def design(
 
     Values of a group are drawn independently of each other: principal values are uncorrelated,
     and so a few thousand pictures make as many examples as one likes.
+
+    Parameters
+    ----------
+    code : VectorCode
+    values : float (n, COUNT)
+    deviation : float (m,)
+        Of the first m values, among which the bits are shared out.
+    generator : torch.Generator
+    rounds, drawn : int
+        Rounds of design, and examples in each.
     """
     groups, size = code.members.shape
-    number = VALUES[WIDTH * groups]
-    members = deal(deviation[:number].double().square().numpy(), groups, size)
+    members = deal(deviation.double().square().numpy(), groups, size)
     code.members.copy_(torch.from_numpy(members))
-    table = _product(members, values, deviation)
+    table = total = _product(members, values, deviation)
+    seen = torch.ones(groups, VECTORS, 1)
     steps = np.geomspace(max(NOISY, code.design_ber), max(code.design_ber, QUIET), rounds)
     rates = [*steps[: rounds - SETTLE].tolist(), *[code.design_ber] * min(SETTLE, rounds)]
     for rate in rates:
