@@ -20,6 +20,7 @@ __all__ = [
     "load_run",
     "record",
     "send",
+    "send_clip",
     "sweep",
     "train",
 ]

@@ -19,6 +19,7 @@ from gencomm.exporting import export
 from gencomm.links import link, record
 from gencomm.metrics.registry import METRICS
 from gencomm.sending import send
+from gencomm.sending_clips import send_clip
 from gencomm.sweeps.run import Options, Outcome, run_sweep
 from gencomm.sweeps.store import Store
 from gencomm.sweeps.tables import load_cells, load_run
@@ -46,6 +47,7 @@ __all__ = [
     "record",
     "reproduce",
     "send",
+    "send_clip",
     "status",
     "sweep",
     "train",

@@ -7,19 +7,21 @@ import html
 import io
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from channels.link import Link
+from channels.link import Link, ReceivedBatch
 from channels.noise import NoiseStream
 from channels.spec import SpecError, parse_spec
 from gencomm.codecs.contract import Codec, Item, Status
 from gencomm.codecs.registry import CODECS
 from gencomm.isolation import CodecProcess, Limits, LocalCodec, open_codec
-from gencomm.metrics import METRICS, Panel
+from gencomm.items import frame_rate
+from gencomm.metrics import Panel
 from gencomm.policy import (
     CellLedger,
     Policy,
@@ -31,7 +33,9 @@ from gencomm.policy import (
     settle,
     to_wire,
 )
+from gencomm.sent_clips import score_text, value_text
 from gencomm.sources import SOURCES, image_item, make_source
+from gencomm.sources.clip import SUFFIXES, Clip
 from gencomm.sources.file import File
 
 if TYPE_CHECKING:
@@ -65,6 +69,12 @@ class Sent:
         Which noise: that of a sweep's row with the same numbers.
     bit_errors, n_bits : int
         Payload bits that came back wrong, and how many were sent.
+    notes : dict
+        What the encoder noted.
+    wrong : int64 array
+        Places of payload bits that came back wrong or were lost.
+    by_frame, clean_by_frame : dict of str to float64 array, shape (frames,)
+        Of a clip: scores of each frame.
     """
 
     item: Item
@@ -81,6 +91,10 @@ class Sent:
     trial: int
     bit_errors: int
     n_bits: int
+    notes: dict[str, Any] = field(default_factory=dict)
+    wrong: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    by_frame: dict[str, np.ndarray] = field(default_factory=dict)
+    clean_by_frame: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def original(self) -> np.ndarray:
@@ -88,10 +102,14 @@ class Sent:
         return self.item.value
 
     def figure(self) -> Figure:
-        """Original, received and difference side by side."""
+        """Original, received and difference; of a clip, frames and quality over time."""
+        if self.item.modality == "video":
+            from gencomm.sent_clips import figure_of
+
+            return figure_of([self])
         from gencomm.figures.sent import sent_figure
 
-        scores = [_score(name, value) for name, value in self.scores.items()]
+        scores = [score_text(name, value) for name, value in self.scores.items()]
         errors = f"{self.bit_errors:,} of {self.n_bits:,} bits wrong"
         return sent_figure(
             self.original,
@@ -143,12 +161,16 @@ class Sent:
         book, link = self.ledger, self.ledger.link
         width, height = book.width_height
         status = f"{self.status}{f': {self.detail}' if self.detail else ''}"
-        lines = [("item", f"{self.item.id}, {width} x {height} pixels, {book.samples:,} samples")]
+        size = f"{width} x {height} pixels"
+        if self.item.modality == "video":
+            frames, rate = len(self.original), float(frame_rate(self.item))
+            size += f", {frames} frames at {rate:.4g} a second"
+        lines = [("item", f"{self.item.id}, {size}, {book.samples:,} samples")]
         lines += [("", note) for note in self.item.meta.get("notes", [])]
         lines += [("codec", self.codec), ("channel", self.channel), ("status", status)]
         for name, value in self.scores.items():
-            lines.append((name, f"{_value(name, value)}  (without errors "
-                                f"{_value(name, self.clean_scores[name])})"))  # fmt: skip
+            lines.append((name, f"{value_text(name, value)}  (without errors "
+                                f"{value_text(name, self.clean_scores[name])})"))  # fmt: skip
         rate = self.bit_errors / self.n_bits if self.n_bits else 0.0
         header = f", {book.header_bits:,} of them header" if book.header_bits else ""
         side = "nothing is granted error-free"
@@ -159,6 +181,7 @@ class Sent:
             ("bit errors", f"{self.bit_errors:,} of {self.n_bits:,} payload bits ({rate:.2e})"),
             ("encoded", f"{book.codec_bits:,} bits{header}"),
             ("payload", f"{book.payload_bits:,} bits, {book.bpp:.4f} bits per pixel"),
+            *self._per_second(),
             ("side", side),
         ]
         added = [
@@ -175,6 +198,13 @@ class Sent:
             facts = ", ".join(f"{name} {value:.4g}" for name, value in link.facts.items())
             lines.append(("link", facts))
         return lines
+
+    def _per_second(self) -> list[tuple[str, str]]:
+        if self.item.modality != "video":
+            return []
+        seconds = len(self.original) / float(frame_rate(self.item))
+        bits = self.ledger.payload_bits + self.ledger.side_bits
+        return [("rate", f"{bits / seconds:,.0f} bits per second, side information included")]
 
     def _repr_png_(self) -> bytes:
         from gencomm.figures.style import styled
@@ -194,7 +224,7 @@ class Sent:
 
 def send(
     item: Item | np.ndarray | str | os.PathLike[str],
-    codec: str | Codec = "jpeg2000(bpp=0.5)",
+    codec: str | Codec | CodecProcess | LocalCodec = "jpeg2000(bpp=0.5)",
     channel: str = "bsc(1e-4)",
     *,
     seed: int = 0,
@@ -209,10 +239,12 @@ def send(
     Parameters
     ----------
     item : Item, array, path or source
-        A picture file; uint8 samples (height, width, 3) or (height, width); or a source such as
-        ``photos(names=[coffee])``, of which the first item is sent.
+        A picture or video file; uint8 samples (height, width, 3) or (height, width); or a source
+        such as ``photos(names=[coffee])``, of which the first item is sent. All of a long clip,
+        segment by segment, is sent by :func:`gencomm.send_clip`.
     codec : str or Codec
-        Such as ``jpeg2000(bpp=0.5)``. A codec object runs in this process.
+        Such as ``jpeg2000(bpp=0.5)``, or ``h264(crf=30)`` for a clip. A codec object runs in this
+        process; one that `gencomm.isolation.open_codec` has started is used and left open.
     channel : str
         Such as ``bsc(1e-4)`` or ``qam16|awgn(ebno_db=6)``.
     seed, trial : int
@@ -274,7 +306,23 @@ def send(
         trial=trial,
         bit_errors=int(batch.bit_errors[0]),
         n_bits=wire.payload.n_bits,
+        notes=encoded.meta,
+        wrong=_wrong(wire.payload.data, batch),
+        by_frame=_by_frame(panel, state, value),
+        clean_by_frame=_by_frame(panel, state, settled[0][1]),
     )
+
+
+def _wrong(sent: np.ndarray, batch: ReceivedBatch) -> np.ndarray:
+    """Places of bits of trial 0 that came back wrong or were lost."""
+    marks = sent ^ batch.bits[0]
+    if batch.erased is not None:
+        marks = marks | batch.erased[0]
+    return np.flatnonzero(np.unpackbits(marks, count=batch.n_bits))
+
+
+def _by_frame(panel: Panel, state: Any, value: np.ndarray) -> dict[str, np.ndarray]:
+    return {name: scores[0] for name, scores in panel.by_frame(state, value[None]).items()}
 
 
 def _item(item: Any) -> Item:
@@ -291,12 +339,17 @@ def _item(item: Any) -> Item:
             is_source = False
         if is_source:
             return make_source(text).read(0)
+    if Path(text).suffix.lower() in SUFFIXES:
+        return Clip(text).read(0)
     return File(text).read(0)
 
 
 def _open(
-    codec: str | Codec, limits: Limits | None, isolate: bool
-) -> tuple[str, CodecProcess | LocalCodec]:
+    codec: str | Codec | CodecProcess | LocalCodec, limits: Limits | None, isolate: bool
+) -> tuple[str, AbstractContextManager[CodecProcess | LocalCodec]]:
+    if isinstance(codec, (CodecProcess, LocalCodec)):
+        name = CODECS.canonical(codec.spec) if isinstance(codec.spec, str) else codec.name
+        return name, nullcontext(codec)
     if not isinstance(codec, str):
         return codec.name, LocalCodec(codec, limits)
     name = CODECS.canonical(codec)
@@ -305,13 +358,3 @@ def _open(
 
 def _scores(panel: Panel, state: Any, value: np.ndarray) -> dict[str, float]:
     return {name: float(v[0]) for name, v in panel.measure(state, value[None]).items()}
-
-
-def _value(metric: str, value: float) -> str:
-    unit = METRICS.load(metric).unit if metric in METRICS else ""
-    return f"{value:.2f} {unit}" if unit else f"{value:.4f}"
-
-
-def _score(metric: str, value: float) -> str:
-    label = METRICS.load(metric).label if metric in METRICS else metric
-    return f"{label} {_value(metric, value)}"

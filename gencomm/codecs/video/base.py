@@ -164,7 +164,7 @@ class FFmpegCodec:
             PackedBits.from_bytes(b"".join(packets)),
             header,
             session.to_bytes(),
-            meta={"quality": quality},
+            meta={"quality": quality, "frame_bits": [8 * len(one) for one in packets]},
         )
 
     def decode(self, received: Received) -> Decoded:
@@ -202,6 +202,7 @@ class FFmpegCodec:
         times = self.times(pictures)
         shown: list[Shown] = []
         to_rgb = ToRGB()
+        refused: set[int] = set()
         most = MOST_FRAMES * session.frames + 8
         for index, picture in enumerate([*pictures, None]):
             if len(shown) >= most:
@@ -210,8 +211,11 @@ class FFmpegCodec:
                 given = context.decode(packet(picture, index) if picture else None)
             except (av.FFmpegError, ValueError):
                 counts.errors += 1
+                refused.add(index)
                 continue
             for frame in given:
+                if frame.pts in refused and not patient:
+                    continue  # some decoders give out what they refused, half undecoded
                 key = bool(frame.key_frame)
                 time = None
                 if frame.pts is not None and 0 <= frame.pts < len(times):

@@ -77,7 +77,7 @@ class PerFrame:
             classes = np.concatenate([one.classes for one in made])  # type: ignore[misc]
         seconds = frames / float(frame_rate(item))
         total = bits.size + 8 * len(side)
-        meta = {"bits_per_second": total / seconds}
+        meta = {"bits_per_second": total / seconds, "frame_bits": lengths}
         return Encoded(PackedBits.from_bits(bits), 0, side, classes, meta)
 
     def decode(self, received: Received) -> Decoded:
