@@ -37,6 +37,9 @@ CONDITIONS = RATE_POINTS + BER_POINTS
 #: Bound on the logarithm of a gate: a factor of up to 20 up or down.
 LOUDEST = 3.0
 
+#: Latents of less deviation than this are not amplified further; as half precision can hold.
+QUIET = 1e-3
+
 
 @dataclass(frozen=True)
 class Sizes:
@@ -86,6 +89,9 @@ class Pack(nn.Module):
     def __init__(self, sizes: Sizes):
         super().__init__()
         self.linear = nn.Conv2d(sizes.gathered, VALUES, 1)
+        # Low frequencies are a hundred times as large as high ones: the blocks get them levelled.
+        self.register_buffer("middle", torch.zeros(1, sizes.gathered, 1, 1))
+        self.register_buffer("level", torch.ones(1, sizes.gathered, 1, 1))
         self.enter = nn.Conv2d(sizes.gathered, sizes.width32, 1)
         self.stage32 = Stack(sizes.blocks32, sizes.width32, RATE_POINTS)
         self.leave = silence(nn.Conv2d(sizes.width32, 2 * VALUES, 1))
@@ -93,7 +99,8 @@ class Pack(nn.Module):
     def forward(self, coarse: Tensor, fine: Tensor, rate: Tensor) -> Tensor:
         """Latents and rate weights (batch, RATE_POINTS) -> float32 (batch, VALUES, h/32, w/32)."""
         latents = torch.cat([F.pixel_unshuffle(coarse, 2), F.pixel_unshuffle(fine, 4)], 1)
-        f = self.leave(leaky(self.stage32(self.enter(latents), rate)))
+        f = self.enter((latents - self.middle) * self.level)
+        f = self.leave(leaky(self.stage32(f, rate)))
         with torch.autocast(latents.device.type, enabled=False):
             return _gated(self.linear(latents.float()), f)
 
@@ -205,6 +212,8 @@ class GenerativeCode(nn.Module):
         low, count = 4 * s.coarse, self.sizes.gathered
         turn = torch.eye(count, device=x.device)
         turn[:low, :low] = torch.block_diag(*[haar] * s.coarse)
+        self.pack.middle.copy_(gathered.mean((0, 2, 3), keepdim=True))
+        self.pack.level.copy_(1 / gathered.std((0, 2, 3), keepdim=True).clamp_min(QUIET))
         rows = torch.einsum("ij,bjyx->bixy", turn, gathered).permute(0, 2, 3, 1).reshape(-1, count)
         mean, deviation = rows.mean(0), rows.std(0)
         matter = np.ones(s.coarse + s.fine) if importance is None else importance
