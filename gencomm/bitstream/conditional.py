@@ -84,6 +84,8 @@ class ConditionalTables:
     unit, span, base : float64 (levels, C), integers
         What a step is worth in typical magnitudes; a typical magnitude in steps; position on the
         axis of scales, at each level of the rate.
+    worth : float32 (levels, C)
+        For encoders: how many bits they give for a squared error of one step less.
     first, count : int64 (C,)
         Which steps of scale a channel has tables for.
     tables : Tables
@@ -97,6 +99,7 @@ class ConditionalTables:
     unit: np.ndarray
     span: np.ndarray
     base: np.ndarray
+    worth: np.ndarray
     first: np.ndarray
     count: np.ndarray
     tables: Tables
@@ -147,7 +150,8 @@ class ConditionalTables:
             raise ValueError("the tables are not as many as the channels say")
         levels = {name: arrays[name].astype(np.float64) for name in ("unit", "span", "base")}
         bridges = {name: needed(name) for name in ("bridge", "spread")}
-        return cls(coarse, fine, **bridges, **levels, first=first, count=count, tables=tables)
+        steps = {"first": first, "count": count, "tables": tables}
+        return cls(coarse, fine, **bridges, **levels, worth=arrays["worth"], **steps)
 
 
 class ConditionalCoder:
@@ -184,8 +188,8 @@ class ConditionalCoder:
             nonlocal estimate
             plane, first = (coarse, 0) if channel < self.coarse else (fine, self.coarse)
             part = slice(channel - first, channel - first + len(tables))
-            steps = np.rint(plane[(part, *where)] - mean / 2**VALUE_BITS)
-            symbols = np.clip(steps, -LARGEST_SYMBOL, LARGEST_SYMBOL).astype(np.int32)
+            distance = plane[(part, *where)] - mean / 2**VALUE_BITS
+            symbols = self._rounded(distance, tables, channel)
             flat = symbols.ravel(), tables.ravel()
             encoder.put(*flat)
             estimate += self.model.tables.bits(*flat)
@@ -198,6 +202,20 @@ class ConditionalCoder:
 
         self._walk(code, check, *coarse.shape[1:])
         return encoder.to_bytes(), estimate
+
+    def _rounded(self, distance: np.ndarray, tables: np.ndarray, channel: int) -> np.ndarray:
+        """Whole steps for distances from the mean (n, h, w): the nearest number, or the next
+        towards zero where that is cheaper by more than its error is worth.
+        """
+        steps = np.clip(np.rint(distance), -LARGEST_SYMBOL, LARGEST_SYMBOL).astype(np.int32)
+        worth = self.model.worth[self.level]
+        where = np.nonzero(steps)
+        near, index, x = steps[where], tables[where], distance[where]
+        less = near - np.sign(near)
+        saved = self.model.tables.costs(near, index) - self.model.tables.costs(less, index)
+        lost = (x - less) ** 2 - (x - near) ** 2
+        steps[where] = np.where(saved > lost * worth[channel + where[0]], less, near)
+        return steps
 
     def decode(self, data: bytes, rows: int, columns: int) -> tuple[np.ndarray, np.ndarray, int]:
         """Decode as far as the stream is sound.

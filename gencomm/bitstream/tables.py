@@ -17,6 +17,9 @@ TAIL = 2.0**-15
 #: Symbols beyond what any table reaches are clipped to this magnitude.
 LARGEST = 32767
 
+#: About what an escaped symbol takes: the escape at its rarest, and 16 bits.
+ESCAPE_COST = 32.0
+
 
 def integer_frequencies(probabilities: np.ndarray, total: int = TOTAL) -> np.ndarray:
     """Round probabilities to positive integers with a given sum (method of largest remainders).
@@ -117,6 +120,16 @@ class Tables:
         if half.min() < 1 or escape < 1:
             raise ValueError(f"table {index} is damaged")
         return np.concatenate([half[:0:-1], half, [escape]])
+
+    @cached_property
+    def _costs(self) -> np.ndarray:
+        return np.log2(TOTAL) - np.log2(self.frequencies.astype(np.float32))
+
+    def costs(self, symbols: np.ndarray, indices: np.ndarray) -> np.ndarray:
+        """About what each symbol costs, in bits; an escape counts as rare. Shapes (n,)."""
+        magnitude, reach = np.abs(symbols), self.reach[indices].astype(np.int64)
+        cost = self._costs[self._starts[indices] + np.minimum(magnitude, reach)]
+        return np.where(magnitude > reach, ESCAPE_COST, cost)
 
     def bits(self, symbols: np.ndarray, indices: np.ndarray) -> float:
         """What symbols cost with the tables given, escapes included, in bits.

@@ -15,6 +15,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("constriction")
 
 from channels.bits import PackedBits  # noqa: E402
+from gencomm.bitstream.conditional import ConditionalCoder  # noqa: E402
 from gencomm.codecs.cae import inference  # noqa: E402
 from gencomm.codecs.cae.codec import CAE, read_frame  # noqa: E402
 from gencomm.codecs.cae.export import pack  # noqa: E402
@@ -121,11 +122,16 @@ def test_the_symbols_decode_as_they_were_encoded(learned):
         (fine, latents[1], slice(64, 192)),
     ):
         expected = latent[0] * gain[0, part, None, None]
-        assert np.abs(got * codec.unit - expected.numpy()).max() < 0.51
+        error = np.abs(got * codec.unit - expected.numpy())
+        # the hyperprior's encoder rounds some symbols towards their mean, by what they cost
+        assert error.max() < (0.51 if codec.name == "cae" else 1)
+        assert np.mean(error < 0.51) > 0.95
 
 
 @pytest.mark.parametrize("quality", [20, 95])
-def test_estimated_and_real_rate_agree(learned, quality):
+def test_estimated_and_real_rate_agree(learned, quality, monkeypatch):
+    # what training estimates is for rounding to the nearest
+    monkeypatch.setattr(ConditionalCoder, "_rounded", lambda self, x, *_: np.rint(x).astype(int))
     x = item(192, 192)
     encoded = learned(quality=quality).encode(x)
     payload = encoded.total_bits - encoded.header_bits

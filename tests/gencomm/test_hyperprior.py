@@ -144,6 +144,30 @@ def test_behind_damage_latents_take_their_means(model):
     assert not any(plane.any() for plane in coder.decode(b"\xff" * 9, 8, 8)[:2])
 
 
+def test_encoders_round_by_cost(model):
+    """Each symbol against the sum of its frequency's bits and its error's worth, one by one."""
+    coder = ConditionalCoder(model, Models(model.tables), 40)
+    rng = np.random.default_rng(0)
+    distance = rng.laplace(0, 1.5, (3, 4, 5))
+    distance[0, 0, 0] = 1e9
+    tables = rng.integers(0, len(model.tables), distance.shape)
+    found = coder._rounded(distance, tables, 70)
+    differ = 0
+    for at in np.ndindex(*distance.shape):
+        row = model.tables.row(tables[at])
+        reach = (row.size - 2) // 2
+
+        def total(symbol, at=at, row=row, reach=reach):
+            bits = 16 - np.log2(row[symbol + reach]) if abs(symbol) <= reach else 32
+            return bits + model.worth[40, 70 + at[0]] * (distance[at] - symbol) ** 2
+
+        nearest = int(np.clip(np.rint(distance[at]), -16383, 16383))
+        choice = {nearest, nearest - int(np.sign(nearest))}
+        assert total(found[at]) == pytest.approx(min(map(total, choice)), rel=1e-5)
+        differ += found[at] != nearest
+    assert differ > 0
+
+
 def test_the_integer_root_is_the_networks():
     values = np.arange(-5000, 5000, 7).reshape(1, 1, -1)
 
