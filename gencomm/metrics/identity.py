@@ -41,6 +41,9 @@ class IdentityDistance:
     modality = "image"
     averages = "Euclidean distance of two descriptors; tables average it"
 
+    def __init__(self) -> None:
+        foreign_file(PACKAGE, FILE, SHA256)  # says how to get it where it is missing
+
     def prepare(self, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The descriptor of the original.
 
@@ -49,7 +52,7 @@ class IdentityDistance:
         ValueError
             Not a picture of 64 x 64 pixels.
         MissingJudge
-            The extra is not installed; it says how to.
+            dlib is not installed.
         """
         reference = check_reference(reference)
         return reference, descriptors(reference[None])[0]

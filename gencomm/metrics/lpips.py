@@ -41,14 +41,11 @@ class LPIPS:
     modality = "image"
     averages = "mean over places of a picture, sum over five layers; tables average it"
 
-    def prepare(self, reference: np.ndarray) -> tuple[np.ndarray, list[Any]]:
-        """Features of the original, computed once.
+    def __init__(self) -> None:
+        foreign_file(PACKAGE, FILE, SHA256)  # says how to get it where it is missing
 
-        Raises
-        ------
-        MissingJudge
-            The extra is not installed; it says how to.
-        """
+    def prepare(self, reference: np.ndarray) -> tuple[np.ndarray, list[Any]]:
+        """Features of the original, computed once."""
         reference = check_reference(reference)
         return reference, _features(_samples(reference))
 
