@@ -297,7 +297,8 @@ def test_facts():
     for name in METRICS.names():
         metric = METRICS.load(name)
         assert metric.name == name
-        assert metric.higher_is_better is (metric.modality == "image")
+        distance = name in ("lpips", "identity_distance")
+        assert metric.higher_is_better is (metric.modality == "image" and not distance)
         assert metric.modality in ("image", "video")
         assert metric.label
         assert metric.averages
