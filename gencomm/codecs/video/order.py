@@ -69,7 +69,11 @@ class _Clock:
 
 
 def h264_times(pictures: Sequence[bytes]) -> list[int | None]:
-    """Times by ``pic_order_cnt_lsb`` (ITU-T H.264, 7.3.3), two a frame."""
+    """Times by ``pic_order_cnt_lsb`` (ITU-T H.264, 7.3.3), two a frame.
+
+    Where order is that of decoding (type 2, which x264 chooses without B pictures), by
+    ``frame_num``.
+    """
     clock, sizes = _Clock(), (0, 0, True)
     found: list[int | None] = []
     for picture in pictures:
@@ -82,13 +86,15 @@ def h264_times(pictures: Sequence[bytes]) -> list[int | None]:
                     sizes = _h264_sizes(bits)
                 elif kind in (1, 5) and sizes[0]:
                     bits.ue(), bits.ue(), bits.ue()  # first block, type, parameter set
-                    bits.u(sizes[0])
+                    number, modulus = bits.u(sizes[0]), 1 << sizes[0]
                     if not sizes[2] and bits.u(1):
                         bits.u(1)
                     if kind == 5:
                         bits.ue()
                         clock.restart()
-                    time = clock.at(bits.u(sizes[1]) // 2, 1 << sizes[1] - 1)
+                    if sizes[1]:
+                        number, modulus = bits.u(sizes[1]) // 2, 1 << sizes[1] - 1
+                    time = clock.at(number, modulus)
                     break
             except IndexError:
                 continue
@@ -97,7 +103,8 @@ def h264_times(pictures: Sequence[bytes]) -> list[int | None]:
 
 
 def _h264_sizes(bits: _Bits) -> tuple[int, int, bool]:
-    """Bits of frame_num and pic_order_cnt_lsb, and frame_mbs_only_flag, from a parameter set."""
+    """Bits of frame_num and of pic_order_cnt_lsb (0 where there is none), and
+    frame_mbs_only_flag, from a parameter set."""
     profile = bits.u(8)
     bits.u(16)
     bits.ue()
@@ -108,10 +115,9 @@ def _h264_sizes(bits: _Bits) -> tuple[int, int, bool]:
         if bits.u(1):  # scaling matrices, which x264 doesn't write here
             raise IndexError
     frame_num = bits.ue() + 4
-    if bits.ue() != 0 or frame_num > 16:
-        raise IndexError
-    order = bits.ue() + 4
-    if order > 16:
+    kind = bits.ue()
+    order = bits.ue() + 4 if kind == 0 else 0
+    if kind == 1 or frame_num > 16 or order > 16:
         raise IndexError
     bits.ue(), bits.u(1), bits.ue(), bits.ue()
     return frame_num, order, bool(bits.u(1))
