@@ -221,7 +221,7 @@ def _caption(panel: Axes, table: Any, title: str, outages: bool, axis: str) -> N
     several = "n_items" in table.columns and (table["n_trials"] > table["n_items"]).any()
     if "n_trials" in table.columns and (several or axis != "bpp"):
         rare = "weight" in table.columns and (table["weight"] < 1).any()
-        hits = " (hits only, weighted, where rare)" if rare else ""
+        hits = " (rare hits weighted)" if rare else ""
         parts.append(f"{_range(table['n_trials'])} trials a point{hits}")
     single = "n_items" in table.columns and table["n_items"].max() == 1
     if axis != "bpp":
