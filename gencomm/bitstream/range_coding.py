@@ -10,7 +10,6 @@ them; whoever decodes stops at the first that fails and keeps what came before t
 from __future__ import annotations
 
 import zlib
-from itertools import pairwise
 
 import constriction
 import numpy as np
@@ -35,6 +34,8 @@ class Models:
 
     def __init__(self, tables: Tables):
         self.tables = tables
+        #: of each table, as plain numbers
+        self.reaches: list[int] = tables.reach.tolist()
         self._made: dict[int, constriction.stream.model.Categorical] = {}
 
     def __getitem__(self, index: int) -> constriction.stream.model.Categorical:
@@ -47,13 +48,15 @@ class Models:
         return self._made[index]
 
 
-def _alike(indices: np.ndarray) -> tuple[np.ndarray, list[tuple[int, slice]]]:
-    """The order that sorts indices, and where each table lies in it, tables ascending."""
+def _alike(indices: np.ndarray) -> tuple[np.ndarray, list[int], list[int]]:
+    """The order that sorts indices; which tables there are, ascending, and where each begins in
+    that order, with the end of the last.
+    """
     order = np.argsort(indices, kind="stable")
     there = indices[order]
-    edges = [0, *(np.flatnonzero(there[1:] != there[:-1]) + 1).tolist(), there.size]
-    parts = [slice(first, last) for first, last in pairwise(edges) if last > first]
-    return order, [(int(there[part.start]), part) for part in parts]
+    edges = np.flatnonzero(there[1:] != there[:-1]) + 1
+    starts = [0, *edges.tolist()] if there.size else []
+    return order, there[starts].tolist() if starts else [], [*starts, there.size]
 
 
 class SymbolEncoder:
@@ -76,15 +79,20 @@ class SymbolEncoder:
         escape, and its value after those.
         """
         symbols = symbols.astype("<i4")
-        order, tables = _alike(indices)
-        sorted_ = symbols[order]
-        for index, places in tables:
-            part, reach = sorted_[places], int(self.models.tables.reach[index])
-            outside = np.abs(part) > reach
-            coded = np.where(outside, 2 * reach + 1, part + reach).astype(np.int32)
-            self.encoder.encode(coded, self.models[index])
-            if outside.any():
-                self.encoder.encode((part[outside] + LARGEST).astype(np.int32), _ESCAPED)
+        order, tables, edges = _alike(indices)
+        part = symbols[order]
+        reach = self.models.tables.reach[indices[order]].astype(np.int32)
+        outside = np.abs(part) > reach
+        coded = np.where(outside, 2 * reach + 1, part + reach).astype(np.int32)
+        escapes = bool(outside.any())
+        # Most calls are of a few symbols: what can be done for all of them at once is.
+        encode, models = self.encoder.encode, self.models
+        for k, index in enumerate(tables):
+            places = slice(edges[k], edges[k + 1])
+            encode(coded[places], models[index])
+            if escapes and outside[places].any():
+                values = part[places][outside[places]] + LARGEST
+                encode(values.astype(np.int32), _ESCAPED)
         self.crc = zlib.crc32(symbols.tobytes(), self.crc)
 
     def check(self) -> None:
@@ -120,21 +128,31 @@ class SymbolDecoder:
         StreamDamaged
             The coder has come to what no encoder writes. Without this, symbols may be wrong.
         """
-        symbols, sorted_ = np.empty(indices.size, "<i4"), np.empty(indices.size, "<i4")
-        order, tables = _alike(indices)
+        symbols, raw = np.empty(indices.size, "<i4"), np.empty(indices.size, np.int32)
+        order, tables, edges = _alike(indices)
+        reach = self.models.tables.reach[indices[order]].astype(np.int32)
+        escapes: list[tuple[np.ndarray, np.ndarray]] = []
+        decode, models, reaches = self.decoder.decode, self.models, self.models.reaches
         try:
-            for index, places in tables:
-                reach = int(self.models.tables.reach[index])
-                count = places.stop - places.start
-                part = np.asarray(self.decoder.decode(self.models[index], count)) - reach
-                if part.max() > reach:
-                    outside = np.flatnonzero(part > reach)
-                    values = np.asarray(self.decoder.decode(_ESCAPED, outside.size))
-                    part[outside] = values - LARGEST
-                sorted_[places] = part
+            for k, index in enumerate(tables):
+                first, last = edges[k], edges[k + 1]
+                escape = 2 * reaches[index] + 1
+                if last - first == 1:  # without an array, as with most tables of small planes
+                    got = raw[first] = decode(models[index])
+                    escaped = got == escape
+                else:
+                    part = raw[first:last] = decode(models[index], last - first)
+                    escaped = part.max() == escape
+                if escaped:
+                    where = first + np.flatnonzero(raw[first:last] == escape)
+                    values = np.asarray(decode(_ESCAPED, where.size)) - LARGEST
+                    escapes.append((where, values))
         except AssertionError as error:  # what the library raises on such data
             raise StreamDamaged(str(error)) from error
-        symbols[order] = sorted_
+        raw -= reach
+        for where, values in escapes:
+            raw[where] = values
+        symbols[order] = raw
         self.crc = zlib.crc32(symbols.tobytes(), self.crc)
         return symbols
 
