@@ -96,7 +96,7 @@ class VectorCode(nn.Module):
         return spread(vectors * share, ber) / spread(share, ber)
 
     @torch.no_grad()
-    def choose(self, values: Tensor) -> Tensor:
+    def choose(self, values: Tensor, learn: bool = False) -> Tensor:
         """Bytes with the least expected error at the error rate designed for.
 
         The nearest-neighbour condition of Farvardin and Vaishampayan (1987) for vectors:
@@ -105,6 +105,8 @@ class VectorCode(nn.Module):
         Parameters
         ----------
         values : float (batch, n)
+        learn : bool
+            Let the probabilities follow what is chosen.
 
         Returns
         -------
@@ -116,7 +118,7 @@ class VectorCode(nn.Module):
         taken = self.take(values)
         distance = torch.baddbmm(square.mT, taken, linear.mT, alpha=-2)
         chosen = distance.min(2)[1]
-        if self.training:
+        if learn:
             ones = torch.ones_like(chosen, dtype=self.probability.dtype)
             seen = torch.zeros_like(self.probability).scatter_add_(1, chosen, ones)
             self.probability.lerp_(seen / chosen.shape[1], 0.01)
@@ -140,7 +142,7 @@ class VectorCode(nn.Module):
         The gradient passes to the values as if nothing had happened, and to the vectors as it is.
         A receiver that isn't told the error rate assumes the one designed for.
         """
-        arrived = flip(self.choose(values), ber, generator)
+        arrived = flip(self.choose(values, self.training), ber, generator)
         found = self.look_up(arrived, ber if told else self.design_ber, values.shape[1])
         used = self.put(self.take(values), values.shape[1])
         return found + used - used.detach()

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 #: Into so many classes of equal size the bits go by importance.
 CLASSES = 4
 
+MAX_SEARCH = 16
+
 LABELS = ("learnt", "gray", "natural")
 
 
@@ -43,6 +45,9 @@ class NCodeJoint:
     know_ber : bool
         Whether the decoder may use the link's mean bit error rate, where that is known. If not, it
         assumes the rate designed for.
+    search : int
+        How many times the encoder looks at what the decoder would make of its choice and chooses
+        again, 0 to 16. 0 is the plain choice.
     weights : str, optional
         A file of weights, or a name of others that come with the package.
 
@@ -66,6 +71,7 @@ class NCodeJoint:
         labels: Literal["learnt", "gray", "natural"] = "learnt",
         decode: Literal["hard", "soft"] = "hard",
         know_ber: bool = True,
+        search: int = 2,
         weights: str | None = None,
     ):
         for name, value, choices in (
@@ -76,6 +82,9 @@ class NCodeJoint:
         ):
             if value not in choices:
                 raise ValueError(f"{name} is one of {', '.join(map(str, choices))}, not {value!r}")
+        if not 0 <= search <= MAX_SEARCH:
+            raise ValueError(f"search goes from 0 to {MAX_SEARCH}, got {search}")
+        self.search = search
         self.bits, self.design_ber, self.labels = bits, float(design_ber), labels
         self.soft, self.know_ber = decode == "soft", know_ber
         self.wants = frozenset({"llr", "erasures"} if self.soft else ())
@@ -137,7 +146,7 @@ class NCodeJoint:
         if not items:
             return []
         pictures = np.stack([item.value for item in items])
-        found = _networks(self.weights).encode(pictures, *self._point)
+        found = _networks(self.weights).encode(pictures, *self._point, self.search)
         classes = _classes(self.weights, *self._point)
         return [
             Encoded(

@@ -15,7 +15,7 @@ import torch
 from safetensors.numpy import save_file
 
 from gencomm.codecs.cae.export import read_safetensors
-from gencomm.codecs.ncode_joint.network import SIZES, JointCode
+from gencomm.codecs.ncode_joint.network import CHANNELS, JointCode
 
 
 def export(run: Path, out: Path, history: str = "") -> None:
@@ -31,10 +31,9 @@ def export(run: Path, out: Path, history: str = "") -> None:
     """
     tensors, state = read_safetensors(run)
     own = strip(tensors)
-    network = JointCode(**SIZES)
+    network = JointCode()
     network.load_state_dict(own)
-    # An encoder that was never trained corrects nothing: then there is no need to run it.
-    state |= {"sizes": SIZES, "encoder": bool(own["encoder.leave.weight"].any())}
+    state |= {"channels": CHANNELS}
     state |= {"history": history} if history else {}
     arrays = {f"network.{n}": np.ascontiguousarray(t.half().numpy()) for n, t in own.items()}
     save_file(arrays, out, {"state": json.dumps(state)})

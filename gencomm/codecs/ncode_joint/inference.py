@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gencomm.codecs.ncode_joint.network import COUNT, JointCode, fold
+from gencomm.codecs.ncode_joint.network import COUNT, JointCode
 from gencomm.nn.vector_code import COUNT as VECTORS
 from gencomm.nn.vector_code import WIDTH, VectorCode
 from gencomm.weights import Weights
@@ -16,16 +16,17 @@ from gencomm.weights import Weights
 #: Pictures at a time.
 BATCH = 64
 
+#: How far a step of the search goes; at 1 later steps undo what earlier ones gained.
+STEP = 0.5
+
 
 class Networks:
-    """Encoder, codes and decoder with trained weights.
-
-    What decides bits is computed in double precision where it is linear.
+    """Codes and decoder with trained weights.
 
     Parameters
     ----------
     weights : Weights
-        ``network.*`` arrays, and in the state the ``sizes`` of the networks.
+        ``network.*`` arrays, and in the state the number of ``channels``.
 
     Raises
     ------
@@ -35,37 +36,51 @@ class Networks:
 
     def __init__(self, weights: Weights):
         try:
-            self.network = JointCode(**weights.state["sizes"])
+            self.network = JointCode(weights.state["channels"])
             arrays = weights.part("network").items()
             tensors = {name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays}
             self.network.load_state_dict(tensors)
         except (KeyError, TypeError, RuntimeError) as error:
             raise ValueError(f"{weights.name} holds no weights of ncode_joint: {error}") from error
-        self.trained_encoder = bool(weights.state["encoder"])
-        self.network.eval()
+        self.network.eval().requires_grad_(False)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.code = lru_cache(maxsize=16)(self._code)
 
-    @torch.no_grad()
-    def encode(self, pictures: np.ndarray, bits: int, design: float, labels: str) -> np.ndarray:
-        """Bytes of pictures: uint8 (n, 64, 64, 3) -> uint8 (n, bits / 8)."""
-        code = self.code(bits, design, labels)
-        found = []
+    def encode(
+        self, pictures: np.ndarray, bits: int, design: float, labels: str, search: int
+    ) -> np.ndarray:
+        """Bytes of pictures.
+
+        Quantised, a value can't be had as it is, and the decoder adds what it thinks likely. So
+        the encoder looks at what would come out, moves the values against the gradient of the
+        squared error, and chooses again.
+
+        Parameters
+        ----------
+        pictures : uint8 (n, 64, 64, 3)
+        bits, design, labels :
+            Of the code.
+        search : int
+            How many times.
+
+        Returns
+        -------
+        uint8 (n, bits / 8)
+        """
+        code, found = self.code(bits, design, labels), []
         for part in np.array_split(pictures, -(-len(pictures) // BATCH)):
             x = torch.from_numpy(np.ascontiguousarray(part.transpose(0, 3, 1, 2))).float()
-            if self.trained_encoder:
-                x = x + self.network.encoder(x, self.network.conditions(len(x), bits, design))
-            found.append(code.choose(self._analyse(x)).T.numpy().astype(np.uint8))
+            aimed = self.network.basis.analyse(x).double()
+            known = self.network.conditions(len(x), bits, design, design)
+            chosen = code.choose(aimed)
+            for _ in range(search):
+                sent = code.look_up(chosen, design, COUNT).detach().requires_grad_()
+                error = (self.network.synthesise(sent, known) - x).square().sum() / 2
+                (slope,) = torch.autograd.grad(error, sent)
+                aimed = aimed.lerp(sent.detach() - slope, STEP)
+                chosen = code.choose(aimed)
+            found.append(chosen.T.numpy().astype(np.uint8))
         return np.concatenate(found)
-
-    def _analyse(self, x: Tensor) -> Tensor:
-        """As `Basis.analyse`, in double precision."""
-        even, odd = (half.double() for half in fold(x))
-        basis = self.network.basis
-        components = basis.components.double().T
-        return torch.where(
-            basis.odd > 0, odd @ components, (even - basis.mean.double()) @ components
-        )
 
     @torch.no_grad()
     def decode(

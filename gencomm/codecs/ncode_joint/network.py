@@ -17,8 +17,8 @@ COUNT, HALF = max(VALUES.values()), 3072
 #: An orthonormal change of colour: a sum and two differences.
 COLOUR = ((1, 1, 1), (1, 0, -1), (0.5, -1, 0.5))
 
-#: Channels at 1/4 of the resolution of both networks.
-SIZES = {"encoder": 48, "decoder": 96}
+#: Of the correction at 1/4 of the resolution.
+CHANNELS = 96
 
 #: What a network is told: rate, design, and the bit error rate.
 CONDITIONS = len(RATES) + len(DESIGNS) + BER_POINTS
@@ -72,7 +72,10 @@ def unfold(even: Tensor, odd: Tensor) -> Tensor:
 
 
 class Basis(nn.Module):
-    """Principal components of aligned faces, each even or odd about the middle; not trained."""
+    """Principal components of aligned faces, each even or odd about the middle; not trained.
+
+    In single precision also where networks run in half.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -83,16 +86,24 @@ class Basis(nn.Module):
 
     def analyse(self, pictures: Tensor) -> Tensor:
         """Values (batch, COUNT) of pictures (batch, 3, 64, 64), samples 0 to 255."""
-        even, odd = fold(pictures)
-        found = torch.where(
-            self.odd > 0, odd @ self.components.T, (even - self.mean) @ self.components.T
-        )
-        return found
+        return self._values(pictures, self.mean)
+
+    def project(self, differences: Tensor) -> Tensor:
+        """Values of differences of pictures."""
+        return self._values(differences, torch.zeros_like(self.mean))
+
+    def _values(self, pictures: Tensor, mean: Tensor) -> Tensor:
+        with torch.autocast(pictures.device.type, enabled=False):
+            even, odd = fold(pictures.float())
+            components = self.components.T
+            return torch.where(self.odd > 0, odd @ components, (even - mean) @ components)
 
     def synthesise(self, values: Tensor) -> Tensor:
         """Pictures of values."""
-        odd = values * self.odd
-        return unfold((values - odd) @ self.components + self.mean, odd @ self.components)
+        with torch.autocast(values.device.type, enabled=False):
+            values = values.float()
+            odd = values * self.odd
+            return unfold((values - odd) @ self.components + self.mean, odd @ self.components)
 
 
 class Correction(nn.Module):
@@ -130,19 +141,20 @@ class Correction(nn.Module):
 
 
 class JointCode(nn.Module):
-    """Encoder, codes for each rate and design, and decoder.
+    """Codes for each rate and design, and the decoder, which the encoder runs too.
 
-    The encoder adds a correction to the picture and takes principal values; the decoder takes the
-    posterior mean of the values, makes a picture of it, and adds a correction that knows rate,
-    design and bit error rate. Without corrections this is a linear code.
+    The encoder takes principal values; the decoder takes the posterior mean of the values, makes a
+    picture of it, and adds a correction that knows rate, design and bit error rate. What the
+    correction will add need not be sent: the encoder subtracts it beforehand (`aim`). Without
+    correction this is a linear code.
 
     Parameters
     ----------
-    encoder, decoder : int
-        Channels of their networks at 1/4 of the resolution.
+    channels : int
+        Of the correction at 1/4 of the resolution.
     """
 
-    def __init__(self, encoder: int = SIZES["encoder"], decoder: int = SIZES["decoder"]) -> None:
+    def __init__(self, channels: int = CHANNELS) -> None:
         super().__init__()
         self.basis = Basis()
         self.codes = nn.ModuleDict()
@@ -151,8 +163,7 @@ class JointCode(nn.Module):
                 groups = bits // WIDTH
                 size = -(-VALUES[bits] // groups)
                 self.codes[code_name(bits, design)] = VectorCode(groups, size, design)
-        self.encoder = Correction(encoder, (1, 1, 0))
-        self.decoder = Correction(decoder, (1, 2, 2))
+        self.decoder = Correction(channels, (1, 2, 2))
 
     def code(self, bits: int, design: float) -> VectorCode:
         """The quantisers of a rate and a design."""
@@ -173,17 +184,25 @@ class JointCode(nn.Module):
             told[:, -BER_POINTS:] = ber_weights(rates)
         return told
 
-    def analyse(self, pictures: Tensor, conditions: Tensor, encoder: bool = True) -> Tensor:
-        """Values to quantise, (batch, COUNT)."""
-        if encoder:
-            pictures = pictures + self.encoder(pictures, conditions)
-        with torch.autocast(pictures.device.type, enabled=False):
-            return self.basis.analyse(pictures)
+    @torch.no_grad()
+    def aim(self, values: Tensor, sent: Tensor, conditions: Tensor) -> Tensor:
+        """Values less those of the correction that the decoder is going to add.
+
+        Parameters
+        ----------
+        values : float32 (batch, COUNT)
+            Of the pictures.
+        sent : float32 (batch, COUNT)
+            As the decoder would have them.
+        conditions : float32 (batch, CONDITIONS)
+            As the encoder expects them: the error rate is that of the design.
+        """
+        added = self.decoder(self.basis.synthesise(sent), conditions)
+        return values - self.basis.project(added)
 
     def synthesise(self, values: Tensor, conditions: Tensor) -> Tensor:
         """Pictures, float32, not yet clipped."""
-        with torch.autocast(values.device.type, enabled=False):
-            rough = self.basis.synthesise(values.float())
+        rough = self.basis.synthesise(values)
         return rough + self.decoder(rough, conditions)
 
 
