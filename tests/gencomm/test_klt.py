@@ -15,8 +15,9 @@ from gencomm.codecs.klt.basis import HALF, Basis, fold, unfold
 from gencomm.codecs.klt.recipe import components, recipe
 from gencomm.codecs.registry import make_codec
 from gencomm.items import image_item
+from gencomm.sources.registry import make_source
 from gencomm.testing import check_codec
-from gencomm.weights import Weights
+from gencomm.weights import Weights, index, load_weights
 
 
 def patterns(count: int) -> np.ndarray:
@@ -320,3 +321,36 @@ def test_other_pictures_are_refused(weights):
             subject.encode(image_item("other", np.zeros(shape, np.uint8)))
     with pytest.raises(ValueError, match="has components for"):
         codec(weights, bits=300).encode(items(made_up(1))[0])
+
+
+# The weights that come with the package
+
+shipped = pytest.mark.skipif("klt" not in index(), reason="the package's weights lack klt")
+
+
+@shipped
+def test_shipped_components_are_orthonormal():
+    arrays = load_weights("klt").arrays
+    assert arrays["deviation"].size == arrays["even"].shape[0] + arrays["odd"].shape[0]
+    assert (np.diff(arrays["deviation"].astype(float)) <= 0).all()
+    for kind, name in enumerate(("even", "odd")):
+        steps = arrays["step"][arrays["parity"] == kind][:100, None].astype(float)
+        halves = arrays[name][:100] * steps
+        products = 2 * halves @ halves.T
+        assert np.abs(products - np.eye(len(halves))).max() < 3e-3  # of eight bits
+
+
+@shipped
+def test_shipped_components_know_faces():
+    """A face that is in no set; bounds half a decibel below what was measured at first."""
+    face = make_source("face")[0]
+    for bits, least in ((128, 15.9), (512, 20.1), (1024, 22.6)):
+        subject = make_codec(f"klt(bits={bits})")
+        value = subject.decode(Received(subject.encode(face).bits)).value
+        assert psnr(value, face.value) > least
+
+
+@shipped
+def test_shipped_codec_conforms():
+    report = check_codec(make_codec("klt"), items=list(make_source("face")))
+    assert report.ok, str(report)
