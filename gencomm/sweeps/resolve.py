@@ -257,7 +257,7 @@ class _Parts:
 
     def _check_design(self, design: Mapping[str, float] | None) -> None:
         """A design point gives every name that a link uses a value, and no other."""
-        if design is None:
+        if design is None or not self.links:  # links that are wrong were complained of
             return
         templates = list(dict.fromkeys(link.template for link in self.links))
         used = list(dict.fromkeys(name for text in templates for name in placeholders(text)))
