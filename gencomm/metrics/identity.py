@@ -20,8 +20,9 @@ SIDE = 150
 #: The part of an aligned 64 x 64 face that it was trained to look at: left, top, right, bottom.
 CROP = (7.28, 8.98, 57.09, 58.82)
 FRAME = 64
-#: Distance below which two faces count as one person's: that of 1 % false accepts among pairs of
-#: different persons of the set faces64, where 96 % of pairs of one person lie below it.
+#: Distance below which two faces count as one person's: that of 1 % false accepts among the
+#: 1,816,354 pairs of different persons in the test part of faces64 (0.6286); 96 % of the 14,387
+#: pairs of one person lie below it (area under the curve 0.994).
 THRESHOLD = 0.63
 
 
