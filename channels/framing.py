@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -31,7 +32,8 @@ class Packets(Stage):
 
     A packet of ``bytes`` payload bytes takes ``bytes + (header + crc) / 8`` on the medium, which
     is what a medium that loses packets should be told: ``packets(bytes=128)`` makes packets of 134
-    bytes, for ``packet_erasure(0.1, bytes=134)``.
+    bytes, for ``packet_erasure(0.1, bytes=134)``; ``packet_erasure(0.1, bytes=framed)`` takes the
+    packets as they are.
 
     Parameters
     ----------
@@ -43,6 +45,10 @@ class Packets(Stage):
     header : int
         Bits of the header, 0..4096. 16 is the sequence number of RTP (RFC 3550); 320 are the
         headers of IPv4, UDP and RTP together.
+    units : bool
+        Begin a new packet wherever a unit of the payload begins (a NAL unit, a picture), so that
+        none is lost for another; units of more than `bytes` are cut. Payloads without units are
+        cut as they come.
     policy : {"drop", "pass"}
         What becomes of a packet whose check fails. ``drop``: its payload is erased. ``pass``: its
         payload is handed on as it came, unless its header is damaged, which drops it (the idea of
@@ -64,12 +70,15 @@ class Packets(Stage):
     where those are worse: a check detects and doesn't correct.
     """
 
+    makes_packets = True
+
     def __init__(
         self,
         bytes: int = 128,
         crc: int | str = 32,
         header: int = 16,
         policy: Literal["drop", "pass"] = "drop",
+        units: bool = False,
     ):
         if not 1 <= bytes <= MAX_BYTES:
             raise ValueError(f"bytes must lie in 1..{MAX_BYTES}, got {bytes}")
@@ -80,20 +89,34 @@ class Packets(Stage):
             widths = ", ".join(map(str, BY_WIDTH))
             raise ValueError(f"crc {crc!r} is not known: {widths}, 0{suggest(str(crc), CRCS)}")
         self.size, self.header, self.policy = 8 * bytes, header, policy
+        self.units = units
         self.crc = CRCS[name] if name else None
         self.width = self.crc.width if self.crc else 0
 
     def sizes(self, n_in: int) -> Sizes:
-        framing = -(-n_in // self.size) * (self.header + self.width)
-        return Sizes(n_in + framing, framing=framing)
+        return self.unit_sizes(n_in, None)[0]
 
-    def _groups(self, n_bits: int) -> Iterator[tuple[int, int, int]]:
-        """Packets of one length: number of the first, how many, and their payload bits."""
-        full, rest = divmod(n_bits, self.size)
-        if full:
-            yield 0, full, self.size
-        if rest:
-            yield full, 1, rest
+    def unit_sizes(self, n_in: int, units: np.ndarray | None) -> tuple[Sizes, np.ndarray | None]:
+        frames = self._pieces(n_in, units) + self.header + self.width
+        n_out = int(frames.sum())
+        return Sizes(n_out, framing=n_out - n_in), frames
+
+    def _pieces(self, n_bits: int, units: np.ndarray | None) -> np.ndarray:
+        """Payload bits of each packet."""
+        if not self.units or units is None or not n_bits:
+            units = np.array([n_bits], np.int64)
+        counts = -(-units // self.size)
+        pieces = np.full(int(counts.sum()), self.size, np.int64)
+        last = np.cumsum(counts)[counts > 0] - 1
+        pieces[last] = (units - (counts - 1) * self.size)[counts > 0]
+        return pieces
+
+    def _groups(self, pieces: np.ndarray) -> Iterator[tuple[int, int, int]]:
+        """Runs of packets of one length: number of the first, how many, and their payload bits."""
+        edges = np.flatnonzero(np.diff(pieces)) + 1
+        for first, last in pairwise([0, *edges.tolist(), pieces.size]):
+            if last > first:
+                yield first, last - first, int(pieces[first])
 
     def _headers(self, first: int, count: int) -> np.ndarray:
         """Headers, uint8 zeros and ones of shape (count, header)."""
@@ -108,10 +131,12 @@ class Packets(Stage):
         assert batch.bits is not None
         n_bits, rows = batch.n_bits, batch.bits.shape[0]
         payload = np.unpackbits(batch.bits, axis=-1, count=n_bits)
-        n_out = self.sizes(n_bits).n_out
+        pieces = self._pieces(n_bits, batch.units)
+        frame_sizes = pieces + self.header + self.width
+        n_out = int(frame_sizes.sum())
         sent = np.empty((rows, n_out), np.uint8)
         at = start = 0
-        for first, count, size in self._groups(n_bits):
+        for first, count, size in self._groups(pieces):
             length = self.header + size + self.width
             frames = sent[:, at : at + count * length].reshape(rows, count, length)
             frames[:, :, : self.header] = self._headers(first, count)
@@ -123,20 +148,20 @@ class Packets(Stage):
             sent[:, at : at + count * length] = frames.reshape(rows, -1)
             at, start = at + count * length, start + count * size
         packed = np.packbits(sent, axis=-1)
-        state = n_bits, batch.bits, packed
-        return batch.with_(n_bits=n_out, bits=packed, classes=None), state
+        state = n_bits, batch.bits, packed, pieces
+        return batch.with_(n_bits=n_out, bits=packed, classes=None, units=frame_sizes), state
 
     def backward(self, batch: Batch, state: Any) -> Batch:
         assert batch.bits is not None
-        n_bits, payload, sent = state
+        n_bits, payload, sent, pieces = state
         rows = batch.bits.shape[0]
         bits = np.empty((rows, payload.shape[1]), np.uint8)
         np.copyto(bits, payload)
         erased = np.zeros_like(bits)
-        touched = self._touched(batch, sent, n_bits)
+        touched = self._touched(batch, sent, pieces)
         llr = None if batch.llr is None else np.empty((rows, n_bits), np.float32)
-        at = 0
-        for first, count, size in self._groups(n_bits):
+        at = start = 0
+        for first, count, size in self._groups(pieces):
             length = self.header + size + self.width
             span = at, count, length
             body = slice(self.header, self.header + size)
@@ -152,7 +177,7 @@ class Packets(Stage):
             passed = whole & self.crc.check(frames) if self.crc else whole
             kept = known & passed if self.policy == "drop" else known
             lost = np.packbits(missing[:, body] | ~kept[:, None], axis=1)
-            places = (first + packet)[:, None] * (self.size // 8) + np.arange(lost.shape[1])
+            places = (start + packet * size)[:, None] // 8 + np.arange(lost.shape[1])
             bits[row[:, None], places] = np.packbits(frames[:, body], axis=1) & ~lost
             erased[row[:, None], places] = lost
             if llr is not None:
@@ -160,11 +185,10 @@ class Packets(Stage):
                 said = np.ones((2, rows, count), np.bool_)
                 said[:, row, packet] = passed, whole
                 soft = batch.llr[:, at : at + count * length].reshape(rows, count, length)
-                start = first * self.size
                 llr[:, start : start + count * size] = _checked_llr(
                     soft[:, :, self.header :], size, self.width, *said
                 )
-            at += count * length
+            at, start = at + count * length, start + count * size
         if llr is not None:
             llr[np.unpackbits(erased, axis=-1, count=n_bits).view(np.bool_)] = 0
         return batch.with_(
@@ -175,18 +199,17 @@ class Packets(Stage):
             crossover=0.0 if self.policy == "drop" and self.crc else batch.crossover,
         )
 
-    def _touched(self, batch: Batch, sent: np.ndarray, n_bits: int) -> np.ndarray:
+    def _touched(self, batch: Batch, sent: np.ndarray, pieces: np.ndarray) -> np.ndarray:
         """Packets in which a byte differs from what was sent, or that lie beside one."""
         assert batch.bits is not None
-        packets = -(-n_bits // self.size)
         wrong = batch.bits ^ sent
         if batch.erased is not None:
             wrong |= batch.erased
         row, byte = np.nonzero(wrong != 0)
-        length = self.header + self.size + self.width
-        found = np.zeros((batch.bits.shape[0], packets), np.bool_)
+        ends = np.cumsum(pieces + self.header + self.width)
+        found = np.zeros((batch.bits.shape[0], pieces.size), np.bool_)
         for bit in (8 * byte, 8 * byte + 7):
-            found[row, np.minimum(bit // length, packets - 1)] = True
+            found[row, np.minimum(np.searchsorted(ends, bit, "right"), pieces.size - 1)] = True
         return found
 
 

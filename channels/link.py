@@ -154,6 +154,11 @@ class Link:
                 raise spec.error(
                     f"{spec.name} works on {stage.takes}, but {carried} reach it; {hint}"
                 )
+            if stage.needs_packets and not any(one.makes_packets for one in self.stages):
+                raise spec.error(
+                    f"{spec.name} takes packets as they are framed, and nothing frames them; put "
+                    "packets(...) before it, or say how many bytes a packet has"
+                )
             carried = stage.gives
             medium = spec.name if stage.medium else medium
         if medium is None:
@@ -174,7 +179,9 @@ class Link:
                         len(spec.args) + number,
                     )
 
-    def ledger(self, n_bits: int, classes: np.ndarray | None = None) -> Ledger:
+    def ledger(
+        self, n_bits: int, classes: np.ndarray | None = None, units: np.ndarray | None = None
+    ) -> Ledger:
         """Account for a payload of `n_bits` bits without sending anything.
 
         Parameters
@@ -182,6 +189,8 @@ class Link:
         n_bits : int
         classes : uint8 array, shape (n_bits,), optional
             Importance of each bit, for links that protect unequally. Without it all are of class 0.
+        units : int array, optional
+            Lengths in bits of the payload's units, in order, for links that frame by them.
         """
         lines, now, rate = [], n_bits, self.rate
         by_class: tuple[ClassSizes, ...] = ()
@@ -191,8 +200,9 @@ class Link:
                 sizes = together([part.sizes for part in by_class])
                 coded = sum(part.n_in / part.rate for part in by_class)
                 rate *= n_bits / coded / stage.rate if n_bits else 1.0
+                units = None
             else:
-                sizes = stage.sizes(now)
+                sizes, units = stage.unit_sizes(now, units)
             lines.append(StageSizes(str(spec), now, sizes))
             now = sizes.n_out
         parity = sum(line.sizes.parity for line in lines)
@@ -231,7 +241,9 @@ class Link:
             by_class,
         )
 
-    def hit_probability(self, n_bits: int, classes: np.ndarray | None = None) -> float | None:
+    def hit_probability(
+        self, n_bits: int, classes: np.ndarray | None = None, units: np.ndarray | None = None
+    ) -> float | None:
         """Probability that the medium hits a payload of `n_bits` bits; None where not known.
 
         What isn't hit comes back as it was sent. Known for single media that hit bits (or packets)
@@ -241,7 +253,7 @@ class Link:
         media = [i for i, stage in enumerate(self.stages) if stage.medium]
         if len(media) > 1:
             return None
-        line = self.ledger(n_bits, classes).stages[media[0]]
+        line = self.ledger(n_bits, classes, units).stages[media[0]]
         return self.stages[media[0]].hit_probability(line.n_in)
 
     def transmit(
@@ -251,6 +263,7 @@ class Link:
         stream: NoiseStream | None = None,
         classes: np.ndarray | None = None,
         at_least_one: bool = False,
+        units: np.ndarray | None = None,
     ) -> ReceivedBatch:
         """Send one payload through the link once for each trial.
 
@@ -267,14 +280,19 @@ class Link:
             Draw the noise on condition that the medium hits at least one bit, for error rates so
             small that most trials would be clean; see :meth:`hit_probability` and
             :attr:`ReceivedBatch.weight`.
+        units : int array, optional
+            Lengths in bits of what belongs together in the payload (NAL units, pictures), in order:
+            whole bytes but for the last. For links that frame by them.
 
         Raises
         ------
+        ValueError
+            `units` don't add up to the payload, or end within a byte.
         SpecError
             `at_least_one` for a link where that probability isn't known, or is 0.
         """
         trials = list(trials)
-        parts = self.batches(payload, trials, stream, classes, at_least_one)
+        parts = self.batches(payload, trials, stream, classes, at_least_one, units)
         first = next(parts, None)
         if first is not None and len(first.bits) == len(trials):
             return first
@@ -304,6 +322,7 @@ class Link:
         stream: NoiseStream | None = None,
         classes: np.ndarray | None = None,
         at_least_one: bool = False,
+        units: np.ndarray | None = None,
     ) -> Iterator[ReceivedBatch]:
         """Like :meth:`transmit`, a few trials at a time.
 
@@ -312,15 +331,19 @@ class Link:
         """
         stream = stream or NoiseStream(0, self.text)
         trials = list(trials)
-        weight = self._condition(payload.n_bits, classes) if at_least_one else None
-        each = BYTES_PER_BIT * self.ledger(payload.n_bits, classes).sent_bits
+        units = _checked_units(units, payload.n_bits)
+        weight = self._condition(payload.n_bits, classes, units) if at_least_one else None
+        each = BYTES_PER_BIT * self.ledger(payload.n_bits, classes, units).sent_bits
         step = max(1, BATCH_BYTES // max(1, each))
         for start in range(0, len(trials), step):
-            yield self._transmit(payload, trials[start : start + step], stream, classes, weight)
+            some = trials[start : start + step]
+            yield self._transmit(payload, some, stream, classes, weight, units)
 
-    def _condition(self, n_bits: int, classes: np.ndarray | None) -> float:
+    def _condition(
+        self, n_bits: int, classes: np.ndarray | None, units: np.ndarray | None
+    ) -> float:
         """The weight of trials in which something is hit."""
-        chance = self.hit_probability(n_bits, classes)
+        chance = self.hit_probability(n_bits, classes, units)
         spec = next(
             spec for spec, stage in zip(self.chain, self.stages, strict=True) if stage.medium
         )
@@ -341,13 +364,17 @@ class Link:
         stream: NoiseStream,
         classes: np.ndarray | None,
         weight: float | None,
+        units: np.ndarray | None,
     ) -> ReceivedBatch:
-        batch = Batch(payload.n_bits, bits=payload.data[None, :], classes=classes)
+        batch = Batch(payload.n_bits, bits=payload.data[None, :], classes=classes, units=units)
         states = []
         for number, stage in enumerate(self.stages):
             rngs = [stream.generator(trial, number) for trial in trials]
             send = stage.forward if weight is None or not stage.medium else stage.forward_hit
+            known = batch.units
             batch, state = send(batch, rngs)
+            if not stage.medium and batch.units is known:  # its bits are others now
+                batch = batch.with_(units=None)
             states.append(state)
         for stage, state in zip(reversed(self.stages), reversed(states), strict=True):
             batch = stage.backward(batch, state)
@@ -365,3 +392,15 @@ class Link:
 
     def __repr__(self) -> str:
         return f"Link({self.text!r})"
+
+
+def _checked_units(units: np.ndarray | None, n_bits: int) -> np.ndarray | None:
+    if units is None:
+        return None
+    units = np.asarray(units, np.int64)
+    if units.ndim != 1 or (units < 0).any() or units.sum() != n_bits or (units[:-1] % 8).any():
+        raise ValueError(
+            f"units must be lengths in bits that add up to the payload's {n_bits}, whole bytes but "
+            f"for the last; got {units.size} that add up to {int(units.sum())}"
+        )
+    return units

@@ -37,6 +37,9 @@ class Batch:
         Channel gains as the receiver believes them to be.
     classes : uint8 array, shape (n_bits,), or None
         Importance of each payload bit, 0 the most important.
+    units : int64 array, shape (units,), or None
+        Lengths in bits of what belongs together, in order: the units that the payload's maker
+        named, or the packets that a stage has made. None where nothing is known.
     """
 
     n_bits: int
@@ -48,6 +51,7 @@ class Batch:
     noise: float | np.ndarray = 0.0
     gain: np.ndarray | None = None
     classes: np.ndarray | None = None
+    units: np.ndarray | None = None
 
     def with_(self, **changes: Any) -> Batch:
         """A copy with some fields changed."""
@@ -142,6 +146,9 @@ class Stage:
     constellation: str | None = None
     #: nominal rates by class, of a stage that treats bits by their importance; it comes first
     class_rates: tuple[float, ...] = ()
+    #: whether packets leave this stage, or must reach it
+    makes_packets: bool = False
+    needs_packets: bool = False
     #: SHA-256 of a file that the stage works from, which belongs to the identity of its results
     checksum: str | None = None
     #: the spec this was built from, for messages; set by the link
@@ -153,6 +160,13 @@ class Stage:
     def sizes(self, n_in: int) -> Sizes:
         """Sizes for `n_in` bits (for a medium on symbols: symbols) in; no side effects."""
         return Sizes(n_in)
+
+    def unit_sizes(self, n_in: int, units: np.ndarray | None) -> tuple[Sizes, np.ndarray | None]:
+        """Sizes where units of the payload are known, and the units that leave this stage.
+
+        Media leave them as they are; any other stage mixes bits, so that none are left.
+        """
+        return self.sizes(n_in), units if self.medium else None
 
     def forward(self, batch: Batch, rngs: Sequence[np.random.Generator]) -> tuple[Batch, Any]:
         """Send. `rngs` holds one generator a trial, this stage's own."""

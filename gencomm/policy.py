@@ -5,7 +5,7 @@ trial becomes what the decoder sees, and what the decoder gives back is settled 
 a value that can always be measured:
 
 >>> wire = to_wire(codec.encode(item), policy)
->>> batch = link.transmit(wire.payload, trials, stream, wire.classes)
+>>> batch = link.transmit(wire.payload, trials, stream, wire.classes, units=wire.units)
 >>> received = from_wire(wire, batch, 0, policy, codec.wants, link_ber(link))
 >>> status, value = settle(codec.decode(received), item, policy)
 """
@@ -108,12 +108,15 @@ class Wire:
         The codec's own error-free side information.
     classes : uint8 array, shape (payload bits,), or None
         Importance of each payload bit.
+    units : int64 array, or None
+        Lengths in bits of the payload's units, in order.
     """
 
     payload: PackedBits
     header: PackedBits
     side: bytes
     classes: np.ndarray | None
+    units: np.ndarray | None = None
 
     @property
     def side_bits(self) -> int:
@@ -136,6 +139,7 @@ def to_wire(encoded: Encoded, policy: Policy) -> Wire:
         _part(encoded.bits, 0, n),
         encoded.side,
         None if classes is None else classes[n:],
+        None if encoded.units is None else _units_from(encoded.units, n),
     )
 
 
@@ -307,7 +311,7 @@ class CellLedger:
 
 def ledger(item: Item, encoded: Encoded, wire: Wire, link: Link) -> CellLedger:
     """Account for an item sent over a link."""
-    on_link = link.ledger(wire.payload.n_bits, wire.classes)
+    on_link = link.ledger(wire.payload.n_bits, wire.classes, wire.units)
     pixels = max(1, item.pixels)
     samples = int(item.value.size)
     if item.modality == "video":
@@ -327,6 +331,13 @@ def ledger(item: Item, encoded: Encoded, wire: Wire, link: Link) -> CellLedger:
         on_link.channel_uses / pixels,
         on_link,
     )
+
+
+def _units_from(units: np.ndarray, start: int) -> np.ndarray | None:
+    """What is left of units when the first bits have gone another way."""
+    ends = np.cumsum(units) - start
+    left = np.diff(np.maximum(ends, 0), prepend=0)[ends > 0]
+    return None if (left[:-1] % 8).any() else left
 
 
 def _part(bits: PackedBits, start: int, stop: int) -> PackedBits:

@@ -280,7 +280,7 @@ def send(
         encoded = process.encode(what).encoded
         wire = to_wire(encoded, policy)
         stream = NoiseStream(seed, link.text, what.hash)
-        batch = link.transmit(wire.payload, [trial], stream, wire.classes)
+        batch = link.transmit(wire.payload, [trial], stream, wire.classes, units=wire.units)
         noisy = from_wire(wire, batch, 0, policy, process.wants, link_ber(link))
         reads_llr = noisy.llr is not None
         both = [clean_received(wire, policy)]

@@ -51,6 +51,9 @@ class Encoded:
         Granted error-free whatever the policy; booked as side information. Empty for most.
     classes : uint8 array, shape (n_bits,), or None
         Importance of each bit, 0 the most important, for links that protect unequally.
+    units : int64 array, shape (units,), or None
+        Lengths in bits of what belongs together (a NAL unit, a picture), in order: whole bytes but
+        for the last. Links that send packets may begin one where a unit begins.
     meta : dict
         Notes for the report (the quality that a rate search settled on, estimated rate ...);
         plain values only.
@@ -61,6 +64,7 @@ class Encoded:
     side: bytes = b""
     classes: np.ndarray | None = None
     meta: dict[str, Any] = field(default_factory=dict)
+    units: np.ndarray | None = None
 
     @property
     def total_bits(self) -> int:

@@ -120,7 +120,8 @@ class CodecProcess:
         clear_spare_bits(data, n_bits)
         classes = None if marks is None else whole[size + side_size :].copy()
         side = whole[size : size + side_size].tobytes()
-        return Encoded(PackedBits(data, n_bits), header, side, classes, message["meta"])
+        bits = PackedBits(data, n_bits)
+        return Encoded(bits, header, side, classes, message["meta"], _units(message, n_bits))
 
     def decode(
         self, received: Sequence[Received], shape: Sequence[int], dtype: Any = np.uint8
@@ -319,6 +320,17 @@ def _count(message: dict[str, Any], key: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**40:
         raise Rubbish(f"{key} is {value!r}"[:100])
     return value
+
+
+def _units(message: dict[str, Any], n_bits: int) -> np.ndarray | None:
+    """Lengths of units that add up to the stream, each of whole bytes but for the last."""
+    units = message.get("units")
+    if units is None:
+        return None
+    whole = isinstance(units, list) and all(type(n) is int and 0 <= n <= n_bits for n in units)
+    if not whole or sum(units) != n_bits or any(n % 8 for n in units[:-1]):
+        raise Rubbish("units that don't add up to the stream")
+    return np.array(units, np.int64)
 
 
 def _seconds(message: dict[str, Any], key: str) -> float:

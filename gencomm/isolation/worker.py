@@ -146,6 +146,7 @@ class Worker:
                 "header_bits": int(encoded.header_bits),
                 "side": len(side),
                 "classes": None if classes is None else len(marks),
+                "units": None if encoded.units is None else [int(n) for n in encoded.units],
                 "meta": _plain(encoded.meta),
             }
             data = bits.data.tobytes()

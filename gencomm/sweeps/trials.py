@@ -298,7 +298,7 @@ class Bench:
         """Send some trials, and decode and measure those that were hit."""
         with self.watch.watch("link"):
             stream = NoiseStream(self._setup.config.seed, link.text, item.hash)
-            batch = link.transmit(wire.payload, trials, stream, wire.classes, only_hits)
+            batch = link.transmit(wire.payload, trials, stream, wire.classes, only_hits, wire.units)
             same = _reaches_unharmed(batch, cell.codec.wants)
             hit = [i for i in range(len(trials)) if not same[i]]
             ber = link_ber(link)
@@ -385,7 +385,7 @@ def _hit_probability(wire: Wire, link: Link) -> float | None:
     n_bits = wire.payload.n_bits
     if n_bits == 0 or link_ber(link) == 0.0:
         return 0.0
-    return link.hit_probability(n_bits, wire.classes)
+    return link.hit_probability(n_bits, wire.classes, wire.units)
 
 
 def _reaches_unharmed(batch: ReceivedBatch, wants: frozenset[str]) -> np.ndarray:

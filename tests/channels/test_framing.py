@@ -276,8 +276,8 @@ def test_shortcut_gives_what_checking_everything_gives(monkeypatch):
     ):
         link = Link.parse(text, ("llr",))
         quick = link.transmit(sent, range(6))
-        everything = lambda self, batch, sent, n: np.ones(  # noqa: E731
-            (batch.bits.shape[0], -(-n // self.size)), bool
+        everything = lambda self, batch, sent, pieces: np.ones(  # noqa: E731
+            (batch.bits.shape[0], pieces.size), bool
         )
         with monkeypatch.context() as patch:
             patch.setattr(Packets, "_touched", everything)

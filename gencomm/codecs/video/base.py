@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any, ClassVar
 
+import numpy as np
+
 from channels.bits import PackedBits
 from gencomm.codecs.contract import Decoded, Encoded, Item, Received, Status
 from gencomm.codecs.rate import encode_at_rate
@@ -165,6 +167,7 @@ class FFmpegCodec:
             header,
             session.to_bytes(),
             meta={"quality": quality, "frame_bits": [8 * len(one) for one in packets]},
+            units=8 * np.array(self.units(packets), np.int64),
         )
 
     def decode(self, received: Received) -> Decoded:

@@ -78,7 +78,8 @@ class PerFrame:
         seconds = frames / float(frame_rate(item))
         total = bits.size + 8 * len(side)
         meta = {"bits_per_second": total / seconds, "frame_bits": lengths}
-        return Encoded(PackedBits.from_bits(bits), 0, side, classes, meta)
+        units = None if any(n % 8 for n in lengths[:-1]) else np.array(lengths, np.int64)
+        return Encoded(PackedBits.from_bits(bits), 0, side, classes, meta, units)
 
     def decode(self, received: Received) -> Decoded:
         """Decode every frame; those that don't decode repeat the one before."""
