@@ -3,13 +3,12 @@
 Finite scalar quantisation (Mentzer, Minnen, Agustsson, Tschannen 2023, "Finite scalar
 quantization: VQ-VAE made simple"): a value is bounded by tanh and put into one of 2**w equal
 cells of the bounded range. There is no codebook that could collapse and no entropy code. What the
-decoder gets is, for each value, the mean of what was sent given what arrived
-(`gencomm.bitstream.product_code`): with Gray labels, received label j and a channel that flips
-bits with probability p,
+decoder gets is, for each value, the mean of what was sent given what arrived, in closed form
+(`gencomm.bitstream.product_code`): with LLRs L_k of a cell's Gray label b_i,
 
-    E[x | j] = sum_i P_i y_i T_ij / sum_i P_i T_ij,      T_ij = p**d_ij (1 - p)**(w - d_ij),
+    E[x | L] = sum_i P_i y_i q_i / sum_i P_i q_i,      q_i = exp(-sum_k b_ik L_k).
 
-d_ij the number of bits in which labels differ. P_i is measured while training.
+A bit may be sent more than once: LLRs of its copies add up. P_i is measured while training.
 """
 
 from __future__ import annotations
@@ -24,6 +23,9 @@ SPREAD = 1.5
 
 #: Probability of a cell that nothing fell into, so that every received label means something.
 FLOOR = 1e-4
+
+#: A receiver that is not told of errors, or told of none, still weighs copies against each other.
+LEAST_BER = 1e-6
 
 
 def bounded_levels(width: int) -> tuple[np.ndarray, np.ndarray]:
@@ -40,11 +42,11 @@ def bounded_levels(width: int) -> tuple[np.ndarray, np.ndarray]:
     return SPREAD * np.arctanh(middles), SPREAD * np.arctanh(edges)
 
 
-def gray_distances(width: int) -> np.ndarray:
-    """Number of bits in which the Gray labels of two cells differ, int64 (2**width, 2**width)."""
+def gray_bits(width: int) -> np.ndarray:
+    """Gray labels of 2**width cells, most significant bit first; int64 (2**width, width)."""
     level = np.arange(1 << width)
     label = level ^ (level >> 1)
-    return np.bitwise_count(label[:, None] ^ label[None]).astype(np.int64)
+    return (label[:, None] >> np.arange(width - 1, -1, -1)) & 1
 
 
 class ProductQuantiser(nn.Module):
@@ -69,15 +71,14 @@ class ProductQuantiser(nn.Module):
             share = torch.cat([ends[:1], cumulated, ends[1:]]).diff().float()
             self.register_buffer(f"prior{width}", share.repeat(channels, 1))
             kept = {"levels": torch.tensor(levels, dtype=torch.float32)}
-            kept["distances"] = torch.tensor(gray_distances(width))
-            kept["label"] = torch.tensor([k ^ (k >> 1) for k in range(1 << width)])
+            kept["bits"] = torch.tensor(gray_bits(width), dtype=torch.float32)
             for name, value in kept.items():
                 self.register_buffer(f"{name}{width}", value, persistent=False)
 
     def forward(
         self,
         x: Tensor,
-        widths: np.ndarray,
+        copies: np.ndarray,
         flip: Tensor | None = None,
         believed: Tensor | None = None,
         generator: torch.Generator | None = None,
@@ -88,12 +89,13 @@ class ProductQuantiser(nn.Module):
         ----------
         x : float32 (batch, channels, h, w)
             Of about unit deviation.
-        widths : int (channels,)
-            Bits of each; of those with none the estimate is 0.
+        copies : int (channels, most)
+            How often each bit of a value is sent, most significant first. Of values that have
+            none the estimate is 0.
         flip : float (batch,), optional
             Probability that a bit arrives wrong; none by default.
         believed : float (batch,), optional
-            What the receiver takes it for; 0 by default, which takes bits at their word.
+            What the receiver takes it for; LEAST_BER by default and at least.
         generator : torch.Generator, optional
             Of the errors.
 
@@ -109,49 +111,49 @@ class ProductQuantiser(nn.Module):
         through = through * (1 - 2 * flip)[:, None, None, None]
         estimate = torch.zeros_like(x)
         kept = torch.zeros_like(x)
-        with torch.no_grad():
+        widths = (copies > 0).sum(1)
+        with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
             for width in range(1, self.most + 1):
-                members = torch.from_numpy(np.flatnonzero(widths == width)).to(x.device)
-                if len(members):
-                    part = self._send(x[:, members], width, members, flip, believed, generator)
-                    estimate[:, members], kept[:, members] = part, 1.0
+                chosen = np.flatnonzero(widths == width)
+                if len(chosen):
+                    members = torch.from_numpy(chosen).to(x.device)
+                    times = torch.from_numpy(copies[chosen, :width].T.copy()).to(x.device)
+                    bits = self._label(x[:, members], width, members)
+                    llr = _receive(bits, times, flip, believed, generator)
+                    estimate[:, members] = self.estimate(llr, width, members)
+                    kept[:, members] = 1.0
         return estimate + (through - through.detach()) * kept
 
-    def _send(
-        self,
-        x: Tensor,
-        width: int,
-        members: Tensor,
-        flip: Tensor,
-        believed: Tensor,
-        generator: torch.Generator | None,
-    ) -> Tensor:
+    def _label(self, x: Tensor, width: int, members: Tensor) -> Tensor:
+        """Bits of values, float32 (width, batch, members, h, w); counts cells in training."""
         count = 1 << width
         cell = (torch.tanh(x / SPREAD) + 1) * (count / 2)
         cell = cell.floor().clamp(0, count - 1).long()
-        prior = getattr(self, f"prior{width}")
         if self.training:
+            prior = getattr(self, f"prior{width}")
             number = cell + count * torch.arange(len(members), device=x.device)[:, None, None]
             found = torch.bincount(number.flatten(), minlength=count * len(members)).view(-1, count)
             share = found / found.sum(1, keepdim=True)
             prior[members] = prior[members].lerp(share, 1 - self.momentum)
-        label = getattr(self, f"label{width}")[cell]
-        if bool((flip > 0).any()):
-            for k in range(width):
-                hit = torch.rand(x.shape, generator=generator, device=x.device)
-                label = label ^ ((hit < flip[:, None, None, None]).long() << k)
-        table = self.estimates(width, members, believed)
-        flat = label.flatten(2)
-        return table.gather(2, flat).view(x.shape)
+        return getattr(self, f"bits{width}")[cell].movedim(-1, 0)
 
-    def estimates(self, width: int, members: Tensor, believed: Tensor) -> Tensor:
-        """By received label, what was sent on average; float32 (batch, members, 2**width)."""
-        distance = getattr(self, f"distances{width}").float()
-        levels = getattr(self, f"levels{width}")
-        p = believed.clamp(0, 0.5)[:, None, None]
-        arrive = p**distance * (1 - p) ** (width - distance)  # (batch, sent cell, arrived cell)
+    def estimate(self, llr: Tensor, width: int, members: Tensor) -> Tensor:
+        """What was sent on average, given LLRs (width, batch, members, h, w)."""
+        levels, bits = getattr(self, f"levels{width}"), getattr(self, f"bits{width}")
         share = getattr(self, f"prior{width}")[members].clamp_min(FLOOR)
-        total = torch.einsum("ki,bij->bkj", share, arrive)
-        found = torch.einsum("ki,bij->bkj", share * levels, arrive) / total
-        cell_of = torch.argsort(getattr(self, f"label{width}"))
-        return found[:, :, cell_of]
+        exponent = share.log()[:, None, None] - torch.einsum("kbmyx,ik->bmyxi", llr, bits)
+        return exponent.softmax(-1) @ levels
+
+
+def _receive(
+    bits: Tensor, times: Tensor, flip: Tensor, believed: Tensor, generator: torch.Generator | None
+) -> Tensor:
+    """LLRs of bits that were sent so many times each, (width, members), through the channel."""
+    wrong = torch.zeros_like(bits)
+    wide = times[:, None, :, None, None]
+    if bool((flip > 0).any()):
+        for copy in range(int(times.max())):
+            hit = torch.rand(bits.shape, generator=generator, device=bits.device)
+            wrong += (hit < flip[:, None, None, None]) & (wide > copy)
+    p = believed.clamp(LEAST_BER, 0.5)[:, None, None, None]
+    return (1 - 2 * bits) * (wide - 2 * wrong) * ((1 - p) / p).log()

@@ -14,7 +14,7 @@ from gencomm.bitstream.scalar import ScalarQuantiser  # noqa: E402
 from gencomm.nn.adversarial import PatchDiscriminator, adversarial_losses  # noqa: E402
 from gencomm.nn.conditions import BER_POINTS, ber_weights, random_ber  # noqa: E402
 from gencomm.nn.perceptual import LAYERS, LPIPS, _ArraysOnly  # noqa: E402
-from gencomm.nn.product import FLOOR, ProductQuantiser, bounded_levels, gray_distances  # noqa: E402
+from gencomm.nn.product import LEAST_BER, ProductQuantiser, bounded_levels, gray_bits  # noqa: E402  # noqa: E402
 
 #: Max 1960, table I: positive output levels of the best quantisers of a Gaussian variable.
 MAX_1960 = {1: [0.7980], 2: [0.4528, 1.510], 3: [0.2451, 0.7560, 1.344, 2.152]}
@@ -29,12 +29,17 @@ def test_levels_lie_near_the_best_of_a_gaussian(width):
     assert (thresholds < levels[1:]).all()
 
 
-def test_gray_distances_of_neighbours():
+def test_neighbours_differ_in_one_bit():
     for width in range(1, 7):
-        distance = gray_distances(width)
-        assert (np.diag(distance, 1) == 1).all()
-        assert (distance == distance.T).all()
-        assert distance.max() == width
+        bits = gray_bits(width)
+        assert (np.abs(np.diff(bits, axis=0)).sum(1) == 1).all()
+        assert len(set(map(tuple, bits))) == 1 << width
+        assert (bits[:, 0] == (np.arange(1 << width) >= 1 << (width - 1))).all()
+
+
+def once(*widths, most=4):
+    """Each bit is sent once."""
+    return (np.arange(most) < np.array(widths)[:, None]).astype(np.int64)
 
 
 def layer(channels=8, most=4):
@@ -52,7 +57,7 @@ def test_estimates_are_those_of_the_numpy_code(ber):
     quantiser = layer()
     widths = np.array([4, 3, 2, 1, 1, 2, 3, 0])
     x = torch.linspace(-4, 4, 64).view(1, 1, 8, 8).repeat(1, 8, 1, 1)
-    out = quantiser(x, widths, believed=torch.tensor([ber]))[0]
+    out = quantiser(x, once(*widths), believed=torch.tensor([ber]))[0]
     for k, width in enumerate(widths):
         if not width:
             assert (out[k] == 0).all()
@@ -61,7 +66,7 @@ def test_estimates_are_those_of_the_numpy_code(ber):
         prior = getattr(quantiser, f"prior{width}")[k].double().numpy()
         level = np.arange(1 << width)
         plain = ScalarQuantiser(levels, prior / prior.sum(), thresholds, level ^ (level >> 1))
-        expected = plain.decode(plain.encode(x[0, k].numpy()), ber)
+        expected = plain.decode(plain.encode(x[0, k].numpy()), max(ber, LEAST_BER))
         np.testing.assert_allclose(out[k].numpy(), expected, atol=1e-4)
 
 
@@ -69,7 +74,7 @@ def test_bits_are_flipped_as_often_as_asked():
     quantiser = ProductQuantiser(1, 1).eval()
     x = torch.ones(2, 1, 100, 100)
     flip = torch.tensor([0.0, 0.03])
-    out = quantiser(x, np.array([1]), flip, generator=torch.Generator().manual_seed(0))
+    out = quantiser(x, once(1, most=1), flip, generator=torch.Generator().manual_seed(0))
     assert (out[0] > 0).all()
     wrong = int((out[1] < 0).sum())
     assert binomtest(wrong, 10_000, 0.03).pvalue > 1e-4
@@ -77,7 +82,7 @@ def test_bits_are_flipped_as_often_as_asked():
 
 def test_the_gradient_passes_and_fades_outside():
     x = torch.tensor([0.1, 1.0, 3.0, 9.0]).view(1, 1, 2, 2).repeat(1, 2, 1, 1).requires_grad_()
-    layer(2)(x, np.array([3, 0])).sum().backward()
+    layer(2)(x, once(3, 0)).sum().backward()
     sent, none = x.grad[0].flatten(1)
     assert (none == 0).all()
     assert sent[0] == pytest.approx(1, abs=0.01)
@@ -89,11 +94,26 @@ def test_probabilities_are_measured_in_training():
     quantiser = ProductQuantiser(1, 2, momentum=0.5).train()
     x = torch.full((1, 1, 10, 10), 10.0)  # always the outermost cell
     for _ in range(20):
-        quantiser(x, np.array([2]))
+        quantiser(x, once(2, most=2))
     np.testing.assert_allclose(quantiser.prior2[0], [0, 0, 0, 1], atol=1e-5)
-    estimate = quantiser.estimates(2, torch.tensor([0]), torch.tensor([0.1]))
-    assert torch.isfinite(estimate).all()
-    assert FLOOR > 0
+    for value in quantiser.eval()(-x, once(2, most=2)).flatten():  # a cell never seen
+        assert value == pytest.approx(bounded_levels(2)[0][0], abs=0.1)
+
+
+def test_copies_are_weighed_against_each_other():
+    """Three copies of the only bit: the posterior mean of a majority, in closed form."""
+    quantiser = ProductQuantiser(1, 1).eval()
+    p, level = 0.1, bounded_levels(1)[0][1]
+    x = torch.ones(1, 1, 200, 200)
+    rate, copies = torch.tensor([p]), np.array([[3]])
+    out = quantiser(x, copies, rate, rate, torch.Generator().manual_seed(0)).flatten()
+    odds = (1 - p) / p
+    values = {k: level * (odds**k - 1) / (odds**k + 1) for k in (3, 1, -1, -3)}
+    found = [(out - value).abs() < 1e-4 for value in values.values()]
+    assert sum(found).eq(1).all()
+    expected = [(1 - p) ** 3, 3 * p * (1 - p) ** 2, 3 * p**2 * (1 - p), p**3]
+    for share, chance in zip(found, expected, strict=True):
+        assert binomtest(int(share.sum()), out.numel(), chance).pvalue > 1e-4
 
 
 def test_each_side_of_the_game_moves_its_own_weights():

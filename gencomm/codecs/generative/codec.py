@@ -13,7 +13,7 @@ from gencomm.bitstream.product_code import ProductCode
 from gencomm.bitstream.scalar import ScalarQuantiser
 from gencomm.codecs.contract import Decoded, Encoded, Item, Received
 from gencomm.codecs.fixed_length import HEADER_BITS, check_picture, read_size, size_bits
-from gencomm.codecs.generative.allocation import CELL, LEAST, MOST, widths
+from gencomm.codecs.generative.allocation import CELL, LEAST, MOST, Layout, layout
 from gencomm.codecs.pillow import MAX_PIXELS
 from gencomm.codecs.rate import check_rate
 from gencomm.weights import Weights, load_weights
@@ -21,8 +21,14 @@ from gencomm.weights import Weights, load_weights
 if TYPE_CHECKING:
     from gencomm.codecs.generative.inference import Networks
 
-#: Cells whose values are estimated at a time from LLRs, which takes about 12 kB a cell.
+#: Cells whose values are estimated at a time, which takes about 12 kB a cell.
 CHUNK = 2048
+
+#: Errors that a receiver reckons with where it is told of none: copies are weighed all the same.
+LEAST_BER = 1e-6
+
+#: Magnitude that LLRs are clipped to.
+CERTAIN = 50.0
 
 
 class Generative:
@@ -121,7 +127,8 @@ class Generative:
             raise ValueError(f"{self.name} takes {MAX_PIXELS} pixels; {item.id} has {item.pixels}")
         rows, columns, budget = self.cells(picture.shape)
         values = _networks(self.weights).analyse(picture, budget)
-        payload = _code(self.weights, budget, self.labels).encode(values.astype(np.float64))
+        own = _code(self.weights, budget, self.labels).encode(values.astype(np.float64))
+        payload = own[:, _layout(self.weights, budget).source]
         bits = np.concatenate([size_bits(picture.shape), payload.ravel()])
         classes = np.concatenate(
             [np.zeros(HEADER_BITS, np.uint8), np.tile(self._importance(budget), rows * columns)]
@@ -139,11 +146,13 @@ class Generative:
         """Class of each bit of a cell: 1, the fourth that moves pictures most, to 4.
 
         A value's squared change under a flipped bit, times what a unit of it is in the picture,
-        as measured when the weights were exported. The header alone is of class 0.
+        as measured when the weights were exported; shared among the copies of a bit. The header
+        alone is of class 0.
         """
-        code = _code(self.weights, budget, self.labels)
-        weight = np.repeat(self.weights.arrays["code.importance"].astype(float), code.widths)
-        rank = np.argsort(np.argsort(-code.sensitivity() * weight, kind="stable"))
+        code, plan = _code(self.weights, budget, self.labels), _layout(self.weights, budget)
+        weight = self.weights.arrays["code.importance"].astype(float)[plan.value]
+        moved = code.sensitivity()[plan.source] * weight / plan.copies[plan.value, plan.plane] ** 2
+        rank = np.argsort(np.argsort(-moved, kind="stable"))
         return (1 + 4 * rank // budget).astype(np.uint8)
 
     def decode(self, received: Received) -> Decoded:
@@ -168,24 +177,28 @@ class Generative:
 
     def _estimate(self, received: Received, budget: int) -> tuple[np.ndarray, float | None]:
         """Values of cells given what arrived, and the bit error rate as far as it is known."""
-        code = _code(self.weights, budget, self.labels)
         ber = received.ber if self.know_ber else None
-        llr = received.llr if "llr" in self.wants else None
-        erased = received.erasures if "erasures" in self.wants else None
         bits = received.bits.unpack()[HEADER_BITS:].reshape(-1, budget)
-        if llr is None and erased is None:
-            return code.decode(bits, ber or 0.0), ber
-        if llr is None:
-            certain = np.log((1 - ber) / ber) if ber else np.inf
-            llr = np.where(bits, -certain, certain)
-        else:
-            llr = np.nan_to_num(llr[HEADER_BITS:].reshape(-1, budget).astype(np.float64))
+        if "llr" in self.wants and received.llr is not None:
+            seen = received.llr[HEADER_BITS:].reshape(-1, budget).astype(np.float64)
+            llr = np.clip(np.nan_to_num(seen), -CERTAIN, CERTAIN)
             if ber is None and self.know_ber:  # what the LLRs themselves say
-                ber = float(np.mean(1 / (1 + np.exp(np.minimum(np.abs(llr), 50)))))
-        if erased is not None:
-            llr = np.where(erased[HEADER_BITS:].reshape(-1, budget), 0.0, llr)
-        parts = [code.decode_llr(llr[k : k + CHUNK]) for k in range(0, len(llr), CHUNK)]
+                ber = float(np.mean(1 / (1 + np.exp(np.abs(llr)))))
+        else:
+            p = min(max(ber or 0.0, LEAST_BER), 0.5)
+            llr = (1.0 - 2.0 * bits) * np.log((1 - p) / p)
+        if "erasures" in self.wants and received.erasures is not None:
+            llr = np.where(received.erasures[HEADER_BITS:].reshape(-1, budget), 0.0, llr)
+        code, plan = _code(self.weights, budget, self.labels), _layout(self.weights, budget)
+        gather = np.zeros((budget, code.n_bits))
+        gather[np.arange(budget), plan.source] = 1.0  # LLRs of copies add up
+        parts = [code.decode_llr(llr[k : k + CHUNK] @ gather) for k in range(0, len(llr), CHUNK)]
         return np.concatenate(parts), ber
+
+
+def _layout(weights: Weights, budget: int) -> Layout:
+    """What the bits of a cell stand for, as the networks were trained for it."""
+    return layout(budget, float(weights.state["sizes"]["design_ber"]))
 
 
 @lru_cache(maxsize=8)
@@ -193,7 +206,7 @@ def _code(weights: Weights, budget: int, labels: Labels) -> ProductCode:
     """The quantisers of a budget, with the probabilities that training measured."""
     part = weights.part("code")
     quantisers = []
-    for k, width in enumerate(widths(budget).tolist()):
+    for k, width in enumerate(_layout(weights, budget).widths.tolist()):
         if not width:
             quantisers.append(_nothing())
             continue

@@ -18,6 +18,7 @@ from safetensors.numpy import save_file
 from gencomm.codecs.cae.export import read_safetensors
 from gencomm.codecs.generative.allocation import MOST, VALUES, WIDEST
 from gencomm.codecs.generative.network import GenerativeCode
+from gencomm.codecs.generative.recipe import sizes
 from gencomm.nn.product import FLOOR, bounded_levels
 
 #: Pictures of one cell's neighbourhood worked on at a time.
@@ -98,7 +99,7 @@ def export(run: Path, out: Path, history: str = "") -> None:
     """
     tensors, state = read_safetensors(run)
     state |= {"history": history} if history else {}
-    network = GenerativeCode()
+    network = GenerativeCode(sizes(state["recipe"]))
     start = "code."  # beside it lies the discriminator, which is not needed any more
     code = {n[len(start) :]: t.float() for n, t in tensors.items() if n.startswith(start)}
     network.load_state_dict(code)

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gencomm.codecs.cae.network import DEVIATION, MEAN, Decoder, Encoder, Shape
-from gencomm.codecs.generative.allocation import VALUES, WIDEST, rate_position, widths
+from gencomm.codecs.generative.allocation import VALUES, WIDEST, layout, rate_position
 from gencomm.nn.conditions import BER_POINTS, ber_weights
 from gencomm.nn.gains import Gains, interpolation
 from gencomm.nn.layers import Stack, leaky, silence
@@ -51,12 +51,15 @@ class Sizes:
         Of the transforms; with the same latents.
     width32, blocks32 : int
         Channels and number of residual blocks at 1/32, on each side.
+    design_ber : float
+        Bit error rate that the bits of a cell are laid out for.
     """
 
     encoder: Shape = field(default_factory=lambda: Shape(24, 12, 16, blocks16=4))
     decoder: Shape = field(default_factory=lambda: Shape(24, 12, 16, blocks4=2, blocks16=4))
     width32: int = 320
     blocks32: int = 2
+    design_ber: float = 0.03
 
     @property
     def gathered(self) -> int:
@@ -304,6 +307,6 @@ class GenerativeCode(nn.Module):
         ber = torch.zeros(len(x), device=x.device) if ber is None else ber
         believed = ber if told is None else ber * told
         values = self.analyse(x, budget)
-        with torch.autocast(x.device.type, enabled=False):
-            sent = self.quantiser(values.float(), widths(budget), ber, believed, generator)
+        copies = layout(budget, self.sizes.design_ber).copies
+        sent = self.quantiser(values.float(), copies, ber, believed, generator)
         return clip_identity(self.synthesise(sent, budget, ber, told), 0, 255)
