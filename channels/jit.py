@@ -74,7 +74,9 @@ def watch_compilation(tell: Callable[[str], None]) -> Iterator[None]:
 
     class Listener(event.Listener):
         def on_start(self, event: Any) -> None:
-            tell(event.data["dispatcher"].py_func.__name__)
+            function = event.data["dispatcher"].py_func
+            if not function.__module__.startswith("numba."):  # its own helpers say nothing
+                tell(function.__name__)
 
         def on_end(self, event: Any) -> None:
             pass

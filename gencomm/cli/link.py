@@ -136,9 +136,14 @@ class _Screen:
     def __init__(self) -> None:
         self.live = sys.stdout.isatty()
         self.link = ""
+        self.compiled: set[str] = set()
 
     def compiling(self, name: str) -> None:
-        print(f"compiling {name} (only the first time) ...", file=sys.stderr)
+        if not self.compiled:
+            print("compiling, the first time only: ", end="", file=sys.stderr)
+        if name not in self.compiled:  # once for each, whatever types it is compiled for
+            self.compiled.add(name)
+            print(name.strip("_"), end=" ", file=sys.stderr, flush=True)
 
     def count(self, done: int, total: int) -> None:
         if self.live:
@@ -147,6 +152,8 @@ class _Screen:
             )
 
     def show(self, link: str, value: float, rates) -> None:
+        if self.compiled and link != self.link:
+            print(file=sys.stderr)
         if link != self.link:
             print(f"\n{link}, blocks of {rates.block_bits} bits")
             print(_ROW.format("value", *_COLUMNS))
