@@ -20,13 +20,17 @@ for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ[variable] = "1"  # before numpy and torch are imported: one core for everybody
 
 import channel_speed  # noqa: E402
+import codec_speed  # noqa: E402
 import fec_speed  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
 HERE = Path(__file__).parent
-PACKAGES = ("numpy", "numba", "scipy", "commpy", "sionna-no-rt", "sionna", "torch")
-SECTIONS = (channel_speed, fec_speed)
+PACKAGES = (
+    "numpy", "numba", "scipy", "commpy", "sionna-no-rt", "sionna", "torch",
+    "constriction", "pillow",
+)  # fmt: skip
+SECTIONS = {"channels": channel_speed, "fec": fec_speed, "codecs": codec_speed}
 
 
 def machine() -> dict:
@@ -65,7 +69,8 @@ def show(rows: list[dict], console: Console) -> None:
         cells = []
         for name in who:
             speed = row["speeds"].get(name)
-            cells.append("" if speed is None else f"{speed['cpu']:,.3g} {row['unit']}")
+            shown = row.get("shown", "cpu")
+            cells.append("" if speed is None else f"{speed[shown]:,.3g} {row['unit']}")
         target = f"{row['target']:g} {row['unit']}" if row["target"] else ""
         table.add_row(row["case"], *cells, target)
     console.print(table)
@@ -75,13 +80,25 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=HERE / "results.json")
     parser.add_argument("--repeat", type=int, default=9, help="runs per figure (default 9)")
+    parser.add_argument(
+        "--sections", nargs="+", choices=SECTIONS, default=[*SECTIONS],
+        help="measure these alone, and keep the others' lines",
+    )  # fmt: skip
     arguments = parser.parse_args()
-    sections = [section.measure_all(arguments.repeat) for section in SECTIONS]
-    rows = [row for section in sections for row in section]
-    missing = sorted({name for section in SECTIONS for name in section.missing()})
-    result = {"machine": machine(), "repeat": arguments.repeat, "missing": missing, "rows": rows}
-    for section in sections:
-        show(section, Console(width=150))
+    chosen = {name: SECTIONS[name] for name in arguments.sections}
+    rows = []
+    if arguments.out.exists():
+        rows = [
+            r for r in json.loads(arguments.out.read_text())["rows"] if r["section"] not in chosen
+        ]
+    about = machine()
+    for name, section in chosen.items():
+        measured = [{"section": name, **row} for row in section.measure_all(arguments.repeat)]
+        show(measured, Console(width=150))
+        # sections may be measured on different days: each says on what
+        rows += [{**row, "machine": about} for row in measured]
+    missing = sorted({name for section in SECTIONS.values() for name in section.missing()})
+    result = {"machine": about, "repeat": arguments.repeat, "missing": missing, "rows": rows}
     for name in missing:
         print(f"{name} is not installed: no figures of its own")
     temporary = arguments.out.with_suffix(".tmp")

@@ -237,8 +237,8 @@ def readable_bd(table: pd.DataFrame, unit: str = "dB") -> pd.DataFrame:
     shown = {"codec": table["family"]}
     last = list(table.columns).index("reference")
     shown |= {name: table[name] for name in table.columns[1:last] if differs(table, name)}
-    title = f"against {table['reference'].iloc[0]}"
-    shown[f"BD-rate {title} (%)"] = _with_interval(table, "bd_rate", ".1f")
+    title = f"BD-rate in {table['metric'].iloc[0]} against {table['reference'].iloc[0]} (%)"
+    shown[title] = _with_interval(table, "bd_rate", ".1f")
     shown[f"BD-quality ({unit})" if unit else "BD-quality"] = _with_interval(
         table, "bd_quality", ".2f"
     )

@@ -7,10 +7,6 @@ each saves against one of them: Bjontegaard deltas, as the mean over items and o
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from gencomm.api import Run
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +29,7 @@ def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from gencomm.api import Run
+    from gencomm.sweeps.ending import readable_savings
 
     out = Path(args.out) if args.out else Path(args.run) / "figure.png"
     found = Run(Path(args.run))
@@ -40,20 +37,6 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("--against compares rate-distortion curves: it goes with --x bpp")
     found.plot(args.metric, axis=args.axis, out=out, envelope=args.envelope, design=args.design)
     if args.axis == "bpp":
-        print(_savings(found, args.against, args.metric))
+        print(f"{readable_savings(found, args.against, args.metric)}\n")
     print(out)
     return 0
-
-
-def _savings(found: Run, against: str | None, metric: str | None) -> str:
-    """The table of Bjontegaard deltas as text."""
-    from gencomm.analysis import quality_scale, readable_bd
-    from gencomm.metrics import METRICS, decibels
-
-    table = found.bd(against, metric)
-    if not len(table):
-        return "a single codec: nothing to compare with"
-    name = metric or found.metrics[0]
-    unit = METRICS.load(name).unit if name in METRICS else ""
-    unit = "dB" if quality_scale(name) is decibels else unit
-    return f"{readable_bd(table, unit).to_string(index=False)}\n"

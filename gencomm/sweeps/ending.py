@@ -23,6 +23,22 @@ def readable_resilience(run: Any) -> pd.DataFrame:
     return readable(run.resilience(metric), metric, unit)
 
 
+def readable_savings(run: Any, against: str | None = None, metric: str | None = None) -> str:
+    """The table of Bjontegaard deltas as text; parameters as for :meth:`gencomm.api.Run.bd`."""
+    return _savings_text(run.bd(against, metric), metric or run.metrics[0])
+
+
+def _savings_text(table: pd.DataFrame, metric: str) -> str:
+    from gencomm.analysis import quality_scale, readable_bd
+    from gencomm.metrics import METRICS, decibels
+
+    if not len(table):
+        return "a single codec: nothing to compare its rates with"
+    unit = METRICS.load(metric).unit if metric in METRICS else ""
+    unit = "dB" if quality_scale(metric) is decibels else unit
+    return readable_bd(table, unit).to_string(index=False)
+
+
 def ending(run: Any, figures: bool) -> str:
     """The text that a finished :class:`gencomm.api.Run` prints; draws its figures.
 
@@ -51,8 +67,13 @@ def ending(run: Any, figures: bool) -> str:
 
 
 def _tables(run: Any) -> list[str]:
+    from gencomm.analysis.columns import default_axis
     from gencomm.files import write_atomically
 
+    if default_axis(run.rows()) == "bpp":
+        table = run.bd()
+        write_atomically(run.folder / "savings.csv", table.to_csv(index=False).encode())
+        return [_savings_text(table, run.metrics[0])]
     try:
         table = run.resilience()
     except ValueError as error:
@@ -73,5 +94,6 @@ def _draw(run: Any) -> str:
             lines.append(f"{name:<14} not drawn: {error}")
         else:
             lines.append(f"{name:<14} {path}")
-    lines.append(f"{'table':<14} {run.folder / 'resilience.csv'}")
+    tables = [run.folder / name for name in ("resilience.csv", "savings.csv")]
+    lines += [f"{'table':<14} {path}" for path in tables if path.is_file()]
     return "\n".join(lines)

@@ -135,12 +135,15 @@ def test_a_sweep_without_noise_is_a_rate_distortion_curve(tmp_path, capsys):
         "metrics": ["psnr", "ssim"],
     }
     run = gencomm.sweep(config, tmp_path / "run", workers=1, progress=False)
+    told = run.report(figures=False)
+    assert "BD-rate in psnr against jpeg (%)" in told
+    assert (run.folder / "savings.csv").is_file()
     table = run.bd("jpeg")
     assert table["bd_rate"].item() < -5  # WebP leaves out JPEG's long headers, for one thing
     assert list(run.bd("jpeg", "ssim", items=True)["item"]) == sorted(run.rows()["item"].unique())
     assert main(["plot", str(run.folder), "--x", "bpp", "--against", "jpeg"]) == 0
     out = capsys.readouterr().out
-    assert "BD-rate against jpeg (%)" in out
+    assert "BD-rate in psnr against jpeg (%)" in out
     assert (run.folder / "figure.png").is_file()
     figure = run.plot("ssim", "bpp")
     lines = figure.axes[0].get_lines()
