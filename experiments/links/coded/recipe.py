@@ -31,8 +31,9 @@ SEED = 2026
 ERRORS = {"target_block_errors": 150, "max_bits": 3e7}
 #: Columns that depend on the machine, or on nothing but the link.
 UNSAVED = ["seconds", "ebno_effective_db"]
-#: A curve that climbs ends with the first point whose 95 % interval lies below this.
+#: A curve that climbs ends with the first point whose whole 95 % interval lies below this BER ...
 LAST_BER = 1e-5
+#: ... or, where block errors are what matters, whose rate lies below this.
 LAST_BLER = 1e-3
 
 
@@ -173,7 +174,7 @@ def simulate(curve: Curve, done: dict[tuple[str, str, float], dict]) -> Iterator
         yield row, new
         number += 1
         if not curve.values and (
-            row["ber_high"] < LAST_BER if curve.ends == "ber" else row["bler_high"] < LAST_BLER
+            row["ber_high"] < LAST_BER if curve.ends == "ber" else row["bler"] < LAST_BLER
         ):
             return
 
