@@ -213,7 +213,7 @@ def test_bad_requests_name_what_there_is(weights):
         NCodeJoint(weights=weights).encode(image_item("x", np.zeros((64, 63, 3), np.uint8)))
 
 
-@pytest.mark.parametrize("encoder", ["aimed", "linear"])
+@pytest.mark.parametrize("encoder", ["linear", "mixed"])
 def test_a_step_of_training_moves_vectors_and_decoder(encoder):
     network = random_network()
     recipe = JointRecipe(encoder=encoder)

@@ -33,7 +33,8 @@ def export(run: Path, out: Path, history: str = "") -> None:
     own = strip(tensors)
     network = JointCode()
     network.load_state_dict(own)
-    state |= {"channels": CHANNELS}
+    phase = "perceptual" if state["recipe"].endswith("perceptual") else "distortion"
+    state |= {"channels": CHANNELS, "recipe_spec": f"ncode_joint(phase={phase})"}
     state |= {"history": history} if history else {}
     arrays = {f"network.{n}": np.ascontiguousarray(t.half().numpy()) for n, t in own.items()}
     save_file(arrays, out, {"state": json.dumps(state)})

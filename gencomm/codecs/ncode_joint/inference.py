@@ -14,7 +14,7 @@ from gencomm.nn.vector_code import WIDTH, VectorCode
 from gencomm.weights import Weights
 
 #: Pictures at a time.
-BATCH = 64
+BATCH = 32
 
 #: How far a step of the search goes; at 1 later steps undo what earlier ones gained.
 STEP = 0.5
