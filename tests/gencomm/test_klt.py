@@ -119,6 +119,7 @@ def test_analysis_is_the_inner_product_in_double_precision(weights):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)  # eigenvectors of two matrices of 6144 x 6144, on a busy machine
 def test_the_recipe_finds_the_components(tmp_path, weights):
     """Of pictures whose components are known; as exactly as 1,000 pictures show them."""
     path = recipe(components=24).fit(iter(made_up(1000)), tmp_path)
