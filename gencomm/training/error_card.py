@@ -24,7 +24,7 @@ from gencomm.training.loop import load_recipe
 from gencomm.weights import FOLDER, load_weights
 
 #: Bit error rates of the table.
-RATES = (0.0, 1e-3, 1e-2, 5e-2, 1e-1)
+RATES = (0.0, 1e-2, 5e-2, 1e-1)
 
 
 def measure(codec: str, items: Sequence[Item], rates: Sequence[float]) -> list[tuple[float, float]]:

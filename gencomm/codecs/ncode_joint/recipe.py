@@ -53,20 +53,17 @@ MEASURED = (
     (256, 0.0, ""),
     (512, 0.0, ""),
     (1024, 0.0, ""),
-    (256, 0.01, ""),
     (512, 0.01, ""),
-    (1024, 0.01, ""),
     (256, 0.05, ""),
     (512, 0.05, ""),
     (1024, 0.05, ""),
     (512, 0.0, ", search=0"),
     (512, 0.0, ", search=4"),
+    (512, 0.01, ", search=4"),
     (512, 0.05, ", search=4"),
     (512, 0.0, ", know_ber=false"),
-    (512, 0.05, ", know_ber=false"),
     (512, 0.0, ", labels=gray"),
     (512, 0.0, ", labels=natural"),
-    (512, 0.05, ", labels=natural"),
 )
 
 #: Shares of the rates in training.
@@ -130,7 +127,7 @@ class JointRecipe:
     factors = {  # noqa: RUF012
         "codes": 0.3,
         "decoder": 1.0,
-        "discriminator": 0.1,
+        "discriminator": 1.0,
     }
 
     def __init__(self, phase: str = "distortion", encoder: str = "linear"):
@@ -148,6 +145,8 @@ class JointRecipe:
             f"ncode_joint(bits={bits}, design_ber={design:g}{more}{weights})"
             for bits, design, more in MEASURED
         ]
+        if self.adversarial:
+            self.learning_rate = 5e-4
         self.lpips = LPIPS() if self.adversarial else None
 
     def network(self) -> nn.Module:
