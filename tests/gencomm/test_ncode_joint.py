@@ -14,12 +14,15 @@ from safetensors.numpy import save_file  # noqa: E402
 from channels.bits import PackedBits  # noqa: E402
 from gencomm.bitstream.quantiser_design import Density, channel_optimised  # noqa: E402
 from gencomm.codecs.contract import Received, Status  # noqa: E402
+from gencomm.codecs.klt.codec import KLT  # noqa: E402
 from gencomm.codecs.ncode_joint.codec import NCodeJoint  # noqa: E402
 from gencomm.codecs.ncode_joint.network import COUNT, HALF, JointCode, fold, unfold  # noqa: E402
 from gencomm.codecs.ncode_joint.recipe import JointRecipe  # noqa: E402
 from gencomm.codecs.ncode_joint.start import deal, design, ideal_bits  # noqa: E402
 from gencomm.items import image_item  # noqa: E402
 from gencomm.nn.vector_code import VectorCode, spread  # noqa: E402
+from gencomm.sources.registry import make_source  # noqa: E402
+from gencomm.weights import index  # noqa: E402
 
 CHANNELS = 8
 
@@ -227,3 +230,37 @@ def test_a_step_of_training_moves_vectors_and_decoder(encoder):
     result = recipe.evaluate(network.eval(), list(crops.numpy()))
     assert np.isfinite(result["score"])
     assert recipe.sheet(network, list(crops.numpy())[:2]).shape == (256, 768, 3)
+
+
+needs_weights = pytest.mark.skipif("ncode_joint" not in index(), reason="no weights in the package")
+
+
+@needs_weights
+def test_shipped_weights_pass_the_linear_control_on_the_face_that_may_be_published():
+    face = next(iter(make_source("face")))
+
+    def psnr(codec, ber):
+        sent = codec.encode(face).bits.unpack()
+        rng = np.random.default_rng(0)
+        received = [
+            Received(PackedBits.from_bits(sent ^ (rng.random(sent.size) < ber)), ber=ber)
+            for _ in range(1 if ber == 0 else 20)
+        ]
+        out = np.stack([one.value for one in codec.decode_batch(received)]).astype(float)
+        return np.mean(10 * np.log10(255**2 / ((out - face.value) ** 2).mean((1, 2, 3))))
+
+    for rate, ber in ((0.0, 0.0), (0.01, 1e-2), (0.05, 5e-2)):
+        linear = psnr(KLT(bits=512, design_ber=rate), ber)
+        assert psnr(NCodeJoint(bits=512, design_ber=rate), ber) > linear + 0.5
+
+
+@needs_weights
+def test_searching_helps_with_shipped_weights():
+    face = next(iter(make_source("face"))).value.astype(float)
+
+    def error(search):
+        codec = NCodeJoint(search=search)
+        sent = codec.encode(image_item("face", face.astype(np.uint8)))
+        return ((codec.decode(Received(sent.bits, ber=0.0)).value - face) ** 2).mean()
+
+    assert error(4) < error(0)
