@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -28,23 +28,25 @@ def crossing(rows: pd.DataFrame, rate: str, level: float) -> tuple[float, float,
     """Eb/N0 in dB at which a rate falls through `level`, with its 95 % interval.
 
     Points are joined by straight lines in the logarithm of the rate; the bounds are where the
-    lines through the ends of their intervals cross. NaN where the points don't reach so far.
+    lines through the ends of their intervals cross. Where nothing was wrong, half an error stands
+    for it, and the lower bound lies at the point before. NaN where the points don't reach so far.
     """
     rows = rows.sort_values("ebno_db")
-    found = [_cross(rows["ebno_db"], rows[name], level) for name in
-             (rate, f"{rate}_low", f"{rate}_high")]  # fmt: skip
-    return found[0], found[1], found[2]
+    x = rows["ebno_db"].to_numpy(float)
+    sent = rows["blocks"] * (rows["block_bits"] if rate == "ber" else 1)
+    middle = np.maximum(rows[rate], 0.5 / sent).to_numpy(float)
+    low, high = (rows[f"{rate}_{end}"].to_numpy(float) for end in ("low", "high"))
+    return _cross(x, middle, level), _cross(x, low, level), _cross(x, high, level)
 
 
-def _cross(x: Any, y: Any, level: float) -> float:
-    x, y = np.asarray(x, float), np.asarray(y, float)
+def _cross(x: np.ndarray, y: np.ndarray, level: float) -> float:
     below = np.flatnonzero(y <= level)
     if not below.size or below[0] == 0:
         return math.nan
     i = int(below[0])
-    above, under = math.log(y[i - 1]), math.log(max(y[i], 1e-300))
     if y[i] == 0:
-        return float(x[i])  # nothing counted: no slope to go by
+        return float(x[i - 1])
+    above, under = math.log(y[i - 1]), math.log(y[i])
     return float(x[i - 1] + (x[i] - x[i - 1]) * (above - math.log(level)) / (above - under))
 
 
