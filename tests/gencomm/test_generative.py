@@ -313,6 +313,7 @@ def test_pieces_equal_the_whole(weights, monkeypatch):
     assert np.abs(small.astype(int) - large).max() <= 1
 
 
+@pytest.mark.timeout(900)  # starts many processes, each of which imports torch
 def test_conformance(weights):
     report = check_codec(f"generative(bpp=0.3, weights='{weights}')")
     assert report.ok, str(report)
