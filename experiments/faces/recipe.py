@@ -2,10 +2,9 @@
 
 ``GENCOMM_DATA=... python experiments/faces/recipe.py`` codes the 400 first test faces of
 ``faces64.npz`` at every operating point, sends each once over binary symmetric channels with the
-header granted free, and writes results.csv and claims.json beside this file. Points that
-results.csv holds already are not measured again. ``--judge 100`` lets the judges of the extra
-``judges`` look at the first 100 faces of `JUDGED` too (judges.csv). ``--claims`` makes claims.json
-alone.
+header granted free, and writes results.csv and claims.json beside this file. ``--judge 100`` lets
+the judges of the extra ``judges`` look at the first 100 faces of `JUDGED` too (judges.csv). Points
+that those files hold already are not measured again. ``--claims`` makes claims.json alone.
 """
 
 from __future__ import annotations
@@ -37,15 +36,15 @@ POINTS = [
     "klt(design_ber=0.01)",
     "klt(design_ber=0.05)",
     *(f"jpeg(quality={q})" for q in (2, 5, 10, 14)),
-    *(f"jpeg2000(quality={q})" for q in (19, 22, 24, 27)),
+    *(f"jpeg2000(bpp={b})" for b in (0.32, 0.4, 0.48, 0.8)),
     *(f"webp(quality={q})" for q in (0, 2, 5)),
-    *(f"avif(quality={q},speed=2)" for q in (0, 6, 12, 20, 30)),
+    *(f"avif(quality={q},speed=2)" for q in (0, 6, 12, 20)),
 ]
 JUDGED = (
     "klt(bits=512)",
     "klt(design_ber=0.05)",
     "jpeg(quality=10)",
-    "jpeg2000(quality=22)",
+    "jpeg2000(bpp=0.4)",
     "webp(quality=0)",
     "avif(quality=6,speed=2)",
 )
@@ -253,8 +252,9 @@ def main() -> None:
                 rows.sort(key=lambda r: (POINTS.index(r["codec"]), float(r["ber"])))
                 write(path, rows, FIELDS)
         if args.judge:
-            judged: list[dict] = []
-            for spec in JUDGED:
+            judged = read(HERE / "judges.csv")
+            seen = {r["codec"] for r in judged}
+            for spec in (one for one in JUDGED if one not in seen):
                 judged += judge(spec, items[: args.judge])
                 write(HERE / "judges.csv", judged, judged[0])
     (HERE / "claims.json").write_text(json.dumps(claims(read(path)), indent=2) + "\n")
