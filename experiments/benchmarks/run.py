@@ -86,7 +86,7 @@ def main() -> int:
     )  # fmt: skip
     arguments = parser.parse_args()
     chosen = {name: SECTIONS[name] for name in arguments.sections}
-    rows = []
+    rows, missing = [], set()
     if arguments.out.exists():
         rows = [
             r for r in json.loads(arguments.out.read_text())["rows"] if r["section"] not in chosen
@@ -97,9 +97,14 @@ def main() -> int:
         show(measured, Console(width=150))
         # sections may be measured on different days: each says on what
         rows += [{**row, "machine": about} for row in measured]
-    missing = sorted({name for section in SECTIONS.values() for name in section.missing()})
-    result = {"machine": about, "repeat": arguments.repeat, "missing": missing, "rows": rows}
-    for name in missing:
+        missing |= set(section.missing())
+    result = {
+        "machine": about,
+        "repeat": arguments.repeat,
+        "missing": sorted(missing),
+        "rows": rows,
+    }
+    for name in sorted(missing):
         print(f"{name} is not installed: no figures of its own")
     temporary = arguments.out.with_suffix(".tmp")
     temporary.write_text(json.dumps(result, indent=1) + "\n")
