@@ -25,13 +25,13 @@ LOOKS: dict[str, tuple[str, str, str]] = {
     "conv": (
         "#009E73",
         "D",
-        "convolutional, K = 7: 1/2, 2/3, 3/4, 5/6;\ndashed, hollow: 1/2, hard decisions",
+        "convolutional, K = 7: 1/2, 2/3, 3/4, 5/6; dashed, hollow: 1/2, hard decisions",
     ),
     "concatenated": ("#CC79A7", "P", "RS (255, 223) over convolutional 1/2"),
-    "polar": ("#D55E00", "^", "5G polar, list of 8: 1/3, 1/2, 3/4\n(512 bits)"),
-    "ldpc-1040": ("#56B4E9", "o", "5G LDPC: 1/3, 1/2, 3/4\n(1,040 bits)"),
-    "ldpc-8448": ("#0072B2", "o", "5G LDPC: 1/3, 1/2, 3/4\n(8,448 bits)"),
-    "ldpc-qam": ("#332288", "X", "5G LDPC on 16-, 64-, 256-QAM\n(1,040 bits)"),
+    "polar": ("#D55E00", "^", "5G polar, list of 8: 1/3, 1/2, 3/4 (512 bits)"),
+    "ldpc-1040": ("#56B4E9", "o", "5G LDPC: 1/3, 1/2, 3/4 (1,040 bits)"),
+    "ldpc-8448": ("#0072B2", "o", "5G LDPC: 1/3, 1/2, 3/4 (8,448 bits)"),
+    "ldpc-qam": ("#332288", "X", "5G LDPC on 16-, 64-, 256-QAM (1,040 bits)"),
 }
 #: Error rates drawn in the waterfall panel.
 FLOOR = 4e-6
@@ -56,7 +56,7 @@ def _overview(results: pd.DataFrame, needed: pd.DataFrame, curves: list[Curve]) 
         Line2D([], [], color=LOOKS[f][0], marker=LOOKS[f][1], ms=4.5, lw=1.2, label=LOOKS[f][2])
         for f in families
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False)
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
     return figure
 
 
@@ -82,7 +82,7 @@ def _waterfall(axes: Any, results: pd.DataFrame, curves: list[Curve]) -> None:
         axes.axvline(limit, color="black", lw=0.8, ls=(0, (1, 2)))
         axes.annotate(text, (limit, 0.55), (2, 0), textcoords="offset points", fontsize=6.5,
                       va="center")  # fmt: skip
-    axes.annotate("dotted: Shannon limit\nof rates 1/3, 1/2, 3/4", (2.0, 0.33), (2, 0),
+    axes.annotate("dotted: Shannon limit of rates 1/3, 1/2, 3/4", (2.0, 0.33), (2, 0),
                   textcoords="offset points", fontsize=6.5, va="center")  # fmt: skip
     axes.set(xlim=(-0.8, 10.4), ylim=(FLOOR, 0.8), ylabel="bit error rate",
              xlabel=r"$E_\mathrm{b}/N_0$ (dB, per information bit)",
