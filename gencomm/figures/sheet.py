@@ -18,6 +18,7 @@ from gencomm.figures import style
 #: Where there are more columns than this, every second or third is shown.
 MOST_COLUMNS = 7
 _GAP, _CAPTION, _HEAD, _LETTER = 0.06, 0.19, 0.3, 0.07  # inches; a letter is about that wide
+_LINE, _ROW_LINE = 0.125, 0.14  # inches from line to line of the note, and of a row's label
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,12 @@ def contact_sheet(
     across = min((width - left) / len(columns) - _GAP, 2.6)
     width = left + len(columns) * (across + _GAP) + _GAP
     down = across * shape[0] / shape[1]
-    head = (down + 0.12 if original is not None else 0.32 * bool(title)) + _HEAD
-    height = head + len(rows) * (down + _CAPTION) + _GAP
+    beside_high = 0.24 * bool(title) + _LINE * (note.count("\n") + bool(note)) + _GAP
+    head = max(down + 0.12 if original is not None else 0.0, beside_high) + _HEAD
+    # low pictures, such as frames side by side, stand as far apart as their labels need
+    label = _ROW_LINE * max(row.count("\n") + 1 for row in rows) + _GAP
+    pitch = max(down + _CAPTION, label)
+    height = head + len(rows) * pitch + _GAP
     with style.styled():
         figure = Figure(figsize=(width, height))
         sheet = _Sheet(figure, width, height)
@@ -97,11 +102,11 @@ def contact_sheet(
             middle = left + i * (across + _GAP) + across / 2
             sheet.text(middle, head - 0.06, column, ha="center")
         for i, row in enumerate(rows):
-            top = head + i * (down + _CAPTION)
+            top = head + i * pitch
             sheet.text(left - 0.08, top + down / 2, row, ha="right", va="center")
         for tile in tiles:
             x = left + columns.index(tile.column) * (across + _GAP)
-            top = head + rows.index(tile.row) * (down + _CAPTION)
+            top = head + rows.index(tile.row) * pitch
             sheet.picture(tile.picture, x, top, across, down)
             colour = "#B00020" if tile.failed else "black"
             sheet.text(
