@@ -29,6 +29,16 @@ Lloyd's method through a channel that flips bits, then trained together with the
 23,802 faces of 5,720 persons from CelebA (Liu, Luo, Wang and Tang 2015), reduced to 64x64, none of
 them in the validation and test sets. CelebA is for non-commercial research only: use these weights
 so, too. No picture can be had from the file; its principal components are statistics of faces.
+
+## What was tried
+Equal minutes on one core, PSNR without errors on 400 validation faces at 512 bits. Principal values
+with scalar quantisers and Gray labels: 23.26. With vectors of a byte for groups of five values,
+designed from a noisy channel down: 23.67. Then, after 150 s: the correction network, 96 channels,
+24.12, and with a larger learning rate 24.23; 160 channels 23.80; orthogonalised steps 23.77; dense
+layers before and behind the code nothing; a convolutional encoder with gradients passed straight
+through the quantiser nothing. Vectors of 12 bits gained nothing within their time. The encoder's
+search gains 0.15 to 0.25 dB without training; trained with it in all pictures, the code diverges.
+Labels that training led to are no better than natural ones for the code designed without errors.
 """
 
 #: Weights of the perceptual phase's losses beside the logarithm of the error.
