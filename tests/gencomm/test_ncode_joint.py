@@ -193,6 +193,17 @@ def test_every_pattern_of_bits_is_a_picture(weights):
         assert one.value.shape == (64, 64, 3)
 
 
+def test_a_picture_does_not_depend_on_its_neighbours(weights):
+    codec = NCodeJoint(bits=256, weights=weights)
+    items = faces(11)
+    sent = codec.encode_batch(items)
+    assert [one.bits for one in sent] == [codec.encode(item).bits for item in items]
+    together = codec.decode_batch([Received(one.bits, ber=0.01) for one in sent])
+    for one, whole in zip(sent, together, strict=True):
+        alone = codec.decode(Received(one.bits, ber=0.01))
+        np.testing.assert_array_equal(alone.value, whole.value)
+
+
 def test_soft_decoding_takes_whatever_llrs_come(weights):
     codec = NCodeJoint(bits=256, decode="soft", weights=weights)
     bits = codec.encode(faces(1)[0]).bits

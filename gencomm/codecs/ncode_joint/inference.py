@@ -13,8 +13,9 @@ from gencomm.nn.vector_code import COUNT as VECTORS
 from gencomm.nn.vector_code import WIDTH, VectorCode
 from gencomm.weights import Weights
 
-#: Pictures at a time.
-BATCH = 32
+#: Pictures at a time, always so many: sums in single precision depend on the shape of a batch, and
+#: a picture must not depend on its neighbours.
+BATCH = 8
 
 #: How far a step of the search goes; at 1 later steps undo what earlier ones gained.
 STEP = 0.5
@@ -68,7 +69,7 @@ class Networks:
         uint8 (n, bits / 8)
         """
         code, found = self.code(bits, design, labels), []
-        for part in np.array_split(pictures, -(-len(pictures) // BATCH)):
+        for part in batches(pictures):
             x = torch.from_numpy(np.ascontiguousarray(part.transpose(0, 3, 1, 2))).float()
             aimed = self.network.basis.analyse(x).double()
             known = self.network.conditions(len(x), bits, design, design)
@@ -80,7 +81,7 @@ class Networks:
                 aimed = aimed.lerp(sent.detach() - slope, STEP)
                 chosen = code.choose(aimed)
             found.append(chosen.T.numpy().astype(np.uint8))
-        return np.concatenate(found)
+        return np.concatenate(found)[: len(pictures)]
 
     @torch.no_grad()
     def decode(
@@ -109,7 +110,7 @@ class Networks:
         """
         code, found = self.code(bits, design, labels), []
         assumed = design if ber is None else ber
-        for part in np.array_split(received, -(-len(received) // BATCH)):
+        for part in batches(received):
             if part.dtype == np.uint8:
                 arrived = torch.from_numpy(part.astype(np.int64)).T
                 values = code.look_up(arrived, assumed, COUNT)
@@ -118,7 +119,7 @@ class Networks:
             known = self.network.conditions(len(part), bits, design, ber)
             out = self.network.synthesise(values.float(), known)
             found.append(out.clamp(0, 255).round().byte().permute(0, 2, 3, 1).numpy())
-        return np.concatenate(found)
+        return np.concatenate(found)[: len(received)]
 
     def importance(self, bits: int, design: float, labels: str) -> np.ndarray:
         """Mean squared change of the values when a bit is flipped, float64 (bits,).
@@ -151,6 +152,13 @@ class Networks:
             code.vectors.data = code.vectors.data[rows, source]
             code.probability.copy_(code.probability[rows, source])
         return code
+
+
+def batches(rows: np.ndarray) -> list[np.ndarray]:
+    """Rows in parts of exactly BATCH, the last filled up with its own last row."""
+    missing = -len(rows) % BATCH
+    whole = np.concatenate([rows, np.repeat(rows[-1:], missing, axis=0)])
+    return np.split(whole, len(whole) // BATCH)
 
 
 def along_axis(code: VectorCode) -> Tensor:
