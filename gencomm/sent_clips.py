@@ -16,8 +16,6 @@ from gencomm.metrics import METRICS
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from gencomm.sending import Sent
-
 #: Frames shown above the curve.
 SHOWN = 7
 
@@ -28,14 +26,14 @@ class Segment:
 
     Attributes
     ----------
-    sent : Sent
+    sent : gencomm.sending.Sent
         With the samples cut down to one frame.
     frames : int
     errors : float64 array
         Places of wrong bits, in frames from the beginning of the segment.
     """
 
-    sent: Sent
+    sent: Any
     frames: int
     errors: np.ndarray
 
@@ -161,7 +159,7 @@ class SentClip:
         return "\n".join(f"{name:<12}{text}" for name, text in lines)
 
 
-def keep(result: SentClip, sent: Sent, number: int, total: int) -> None:
+def keep(result: SentClip, sent: Any, number: int, total: int) -> None:
     """Note a segment and take frames for the figure from it, in equal distances over the clip."""
     count = len(sent.original)
     at, result.rate = result.frames, float(frame_rate(sent.item))
@@ -173,7 +171,7 @@ def keep(result: SentClip, sent: Sent, number: int, total: int) -> None:
     result.segments.append(Segment(_light(sent), count, _times(sent)))
 
 
-def figure_of(sent: Iterable[Sent]) -> Figure:
+def figure_of(sent: Iterable[Any]) -> Figure:
     """The figure of clips that are still in memory."""
     result, parts = SentClip(), list(sent)
     for number, one in enumerate(parts):
@@ -181,12 +179,12 @@ def figure_of(sent: Iterable[Sent]) -> Figure:
     return result.figure()
 
 
-def _light(sent: Sent) -> Sent:
+def _light(sent: Any) -> Any:
     item = replace(sent.item, value=np.broadcast_to(sent.original[:1, :1, :1], sent.original.shape))
     return replace(sent, item=item, received=item.value)
 
 
-def _times(sent: Sent) -> np.ndarray:
+def _times(sent: Any) -> np.ndarray:
     """When the wrong bits were sent, in frames: by the bits of each frame, in coding order."""
     lengths = sent.notes.get("frame_bits")
     frames = len(sent.original)

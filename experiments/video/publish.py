@@ -30,7 +30,7 @@ FIXED = ("ncode_video", "per_frame")
 
 
 def claims(run: Run) -> list[dict]:
-    """What the rows say of where each codec breaks, and how much more codes of fixed length bear."""
+    """What the rows say of where each codec breaks, and what codes of fixed length bear."""
     axes = [name for name in ("ber", "loss") if name in run.rows()]
     found = []
     for axis in axes:

@@ -158,7 +158,7 @@ class ClipSource(Source):
     def _smaller(self, value: np.ndarray) -> np.ndarray:
         if self.size is None or max(value.shape[:2]) <= self.size:
             return value
-        height, width = _reduced(*value.shape[:2], self.size)
+        height, width = _reduced(value.shape[0], value.shape[1], self.size)
         small = Image.fromarray(value).resize((width, height), Image.Resampling.BOX)
         return np.asarray(small)
 

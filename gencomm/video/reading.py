@@ -126,8 +126,8 @@ def look(path: Path, rate: Fraction | None = None) -> Facts:
         try:
             for packet in container.demux(stream):
                 if packet.size:
-                    known = packet.pts is not None and base is not None
-                    times.append(packet.pts * base if known else None)
+                    pts = packet.pts
+                    times.append(None if pts is None or base is None else pts * base)
         except av.FFmpegError as error:
             notes.append(f"breaks off: {error}")
         own = stream.average_rate or stream.guessed_rate or stream.base_rate

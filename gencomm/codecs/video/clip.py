@@ -164,7 +164,7 @@ def assemble(
             one = None
         else:
             broken = False
-        if one is not None:
+        if one is not None and one.value is not None:
             value[index] = one.value
         else:
             value[index] = value[index - 1] if index else GREY

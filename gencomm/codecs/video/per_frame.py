@@ -107,9 +107,8 @@ class PerFrame:
         missing = partial = 0
         for k, one in enumerate(decode_all(self.inner, pieces)):
             picture = one.value
-            fits = picture is not None and picture.shape == value.shape[1:]
             held = one.status is Status.PARTIAL and received.frames != "pass"
-            if fits and not held:
+            if picture is not None and picture.shape == value.shape[1:] and not held:
                 value[k] = picture
                 partial += one.status is Status.PARTIAL
             else:
