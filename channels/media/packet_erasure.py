@@ -58,12 +58,12 @@ class PacketErasure(BinaryMedium):
     def forward(self, batch: Batch, rngs: Sequence[np.random.Generator]) -> tuple[Batch, Any]:
         if self.packet is not None:
             return super().forward(batch, rngs)
-        assert batch.units is not None, "the link has seen to it that there are packets"
-        ends = np.cumsum(batch.units)
+        units = batch.units
+        assert units is not None, "the link has seen to it that there are packets"
 
         def damage(row, erased, n_bits, rng):
-            lost = self._lost(ends.size, rng, position_blocks)
-            bits = np.repeat(lost.astype(np.uint8), batch.units)
+            lost = self._lost(units.size, rng, position_blocks)
+            bits = np.repeat(lost.astype(np.uint8), units)
             erased[:] = np.packbits(bits)
 
         return self._send(batch, rngs, damage)
