@@ -103,7 +103,8 @@ def contact_sheet(
             sheet.text(middle, head - 0.06, column, ha="center")
         for i, row in enumerate(rows):
             top = head + i * pitch
-            sheet.text(left - 0.08, top + down / 2, row, ha="right", va="center")
+            # beside the middle of its pictures, but never above them, where the columns' labels are
+            sheet.text(left - 0.08, top + max(down, label - _GAP) / 2, row, ha="right", va="center")
         for tile in tiles:
             x = left + columns.index(tile.column) * (across + _GAP)
             top = head + rows.index(tile.row) * pitch
