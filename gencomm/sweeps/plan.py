@@ -18,6 +18,9 @@ from gencomm.version import __version__
 #: Raise it whenever a row comes to mean something else.
 ROW_VERSION = 2
 
+#: Operating points whose codecs' processes a worker keeps running.
+CODECS_AT_ONCE = 8
+
 
 @dataclass(frozen=True)
 class ItemPart:
@@ -143,11 +146,18 @@ def read_items(
 
 
 def groups(cells: Iterable[Cell]) -> list[Group]:
-    """Cells by item and operating point, in their order."""
+    """Cells by item and operating point, item by item.
+
+    Of more than `CODECS_AT_ONCE` operating points, the first so many run over all items before
+    the next: a worker keeps no more of their processes, and would else start one for every item.
+    """
     found: dict[tuple[str, str], list[Cell]] = {}
     for cell in cells:
         found.setdefault((cell.item.id, cell.codec.spec), []).append(cell)
-    return [Group(some[0].item, some[0].codec, tuple(some)) for some in found.values()]
+    met = dict.fromkeys(spec for _, spec in found)
+    part = {spec: i // CODECS_AT_ONCE for i, spec in enumerate(met)}
+    ordered = sorted(found.values(), key=lambda some: part[some[0].codec.spec])
+    return [Group(some[0].item, some[0].codec, tuple(some)) for some in ordered]
 
 
 def parse_shard(text: str) -> tuple[int, int]:

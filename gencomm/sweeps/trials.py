@@ -33,7 +33,7 @@ from gencomm.policy import (
 from gencomm.sources import Source
 from gencomm.sweeps.adaptive import Stop, StopRule, Trace
 from gencomm.sweeps.config import SweepConfig
-from gencomm.sweeps.plan import Cell, Group
+from gencomm.sweeps.plan import CODECS_AT_ONCE, Cell, Group
 from gencomm.sweeps.records import Artefact, CellRecord, RowRecord
 from gencomm.sweeps.stopwatch import Stopwatch
 
@@ -43,8 +43,6 @@ BATCH = 4
 BATCH_BYTES = 256 * 2**20
 #: Characters of a decoder's words that a row keeps.
 DETAIL = 200
-#: Codec processes that a worker keeps running.
-PROCESSES = 8
 #: Where a trial is hit with a smaller probability than this, only trials that are hit are drawn.
 #: With w that probability, the estimate's variance falls by 1/w or more, so here at least by two,
 #: and each decoding buys at least as much as it would otherwise. Above, little is gained for codecs
@@ -134,7 +132,7 @@ class Bench:
 
     def _codec(self, spec: str) -> CodecProcess:
         if spec not in self._codecs:
-            while len(self._codecs) >= PROCESSES:
+            while len(self._codecs) >= CODECS_AT_ONCE:
                 self._codecs.pop(next(iter(self._codecs))).close()
             with self.watch.watch("start"):
                 self._codecs[spec] = CodecProcess(spec, self._limits)

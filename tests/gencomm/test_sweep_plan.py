@@ -1,6 +1,6 @@
 import pytest
 
-from gencomm.sweeps.plan import groups, make_plan, parse_shard, shard
+from gencomm.sweeps.plan import CODECS_AT_ONCE, groups, make_plan, parse_shard, shard
 from gencomm.sweeps.problems import ConfigError
 from gencomm.sweeps.resolve import resolve
 
@@ -85,6 +85,14 @@ def test_shards_are_a_partition_that_stays_when_the_plan_grows():
 def test_shard_takes_whole_groups():
     for part in (shard(plan(), i, 2) for i in (1, 2)):
         assert all(len(group.cells) == 2 for group in groups(part))
+
+
+def test_no_more_codecs_at_once_than_a_worker_keeps():
+    found = groups(plan(codecs=[f"jpeg(quality={q})" for q in range(10, 10 + CODECS_AT_ONCE + 2)]))
+    first = found[: 2 * CODECS_AT_ONCE]
+    assert len({group.codec.spec for group in first}) == CODECS_AT_ONCE
+    assert [group.item.id for group in first] == ["astronaut"] * 8 + ["coffee"] * 8
+    assert len({group.codec.spec for group in found[2 * CODECS_AT_ONCE :]}) == 2
 
 
 @pytest.mark.parametrize("text", ["0/2", "3/2", "1", "a/b", "1/2/3", "-1/2", "", "1/0"])
