@@ -6,7 +6,7 @@ import pytest
 from channels import conformance
 from channels.bits import PackedBits
 from channels.conformance import CHECKS, check_channel, parametrize_channel_checks
-from channels.fec.repetition import RepetitionStage
+from channels.fec.repetition import RepetitionCode, RepetitionStage
 from channels.link import CHANNELS
 from channels.media.awgn import AWGN
 from channels.media.bsc import BSC
@@ -216,6 +216,9 @@ def test_kit_finds_wrong_signs_and_scales(broken):
 def test_kit_finds_decoders_that_stumble_over_infinite_llrs(broken):
     class Averaging(RepetitionStage):
         """Infinity minus infinity is no number, and no number is not below zero."""
+
+        def __init__(self):
+            super().__init__(RepetitionCode(3))
 
         def backward(self, batch, state):
             llr = batch.llr - batch.llr.mean(axis=1, keepdims=True)
