@@ -101,7 +101,7 @@ def _curves() -> list[Curve]:
             spec = f"ldpc(rate={rate}, k={k})|qpsk"
             found.append(Curve(f"ldpc-{k}-{rate}", f"LDPC {rate}", f"ldpc-{k}", spec,
                                round(start + shift, 1), step, ends="bler",
-                               options={"max_bits": 1.5e7}))  # fmt: skip
+                               options={"max_bits": 3e7 if k == 1040 else 6e7}))  # fmt: skip
     for modulation, rate, start in (
         ("qam16", "1/2", 2.6),
         ("qam16", "3/4", 4.8),
@@ -134,8 +134,13 @@ def _references() -> list[Curve]:
         ("aff3ct-polar-sc", "polar(k=512, n=1024, list=1, crc=none)|bpsk", {"max_bits": 1e7}),
         ("aff3ct-ldpc-512", "ldpc(k=512, decoder=sum_product, iterations=10)|bpsk", slow),
         ("aff3ct-ldpc-6144", "ldpc(k=6144, decoder=sum_product, iterations=10)|bpsk", slow),
-        ("aff3ct-ldpc-20", "ldpc(k=20, decoder=sum_product, iterations=10)|bpsk", slow),
-        ("sionna-ldpc-1040", "ldpc(k=1040, decoder=sum_product, iterations=50)|bpsk", slow),
+        ("aff3ct-ldpc-20", "ldpc(k=20, decoder=sum_product, iterations=10)|bpsk",
+         {"target_block_errors": 1000, "max_bits": 1e7}),
+        (
+            "sionna-ldpc-1040",
+            "ldpc(k=1040, decoder=sum_product, iterations=50)|bpsk",
+            {"max_bits": 1.2e7},
+        ),
         ("sionna-polar-8", "polar(k=512, n=1024, list=8)|bpsk", {"max_bits": 1e7}),
     ):
         at = tuple(points.loc[points.curve == name, "ebno_db"])
@@ -149,7 +154,7 @@ def _references() -> list[Curve]:
             "reference",
             "ldpc(k=1040)|bpsk",
             values=beyond,
-            options={"max_bits": 1e7},
+            options={"max_bits": 3e7},
         )
     )
     return found
