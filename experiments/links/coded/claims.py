@@ -88,7 +88,7 @@ def constellation_ebno_db(modulation: str, bits_per_use: float) -> float:
     def excess(esno_db: float) -> float:
         return float(theory.capacity_constellation(modulation, esno_db)) - bits_per_use
 
-    esno_db = float(brentq(excess, -20, 40))
+    esno_db = float(brentq(excess, -20, 40))  # type: ignore[arg-type]
     return esno_db - 10 * math.log10(bits_per_use)
 
 
