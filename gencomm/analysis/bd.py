@@ -195,9 +195,10 @@ def _pairs(
     series = series_of(rows, "bpp")
     items = sorted(rows["item"].unique().tolist())
     scale, options = quality_scale(metric), {"method": method, "rates": rates}
+    grouped: Any = rows.groupby(series, sort=False, dropna=False)
     found = {
         tuple(None if pd.isna(one) else one for one in key): _curves(part, metric, items)
-        for key, part in rows.groupby(series, sort=False, dropna=False)
+        for key, part in grouped
     }
     for key, curves in found.items():
         beside = (reference, *key[1:])
@@ -248,7 +249,7 @@ def readable_bd(table: pd.DataFrame, unit: str = "dB") -> pd.DataFrame:
         for low, high in zip(table["quality_from"], table["quality_to"], strict=True)
     ]
     shown["items"] = table["n_items"]
-    if (table["left_out"] != "").any():
+    if any(table["left_out"] != ""):
         shown["left out"] = [
             text if len(text) < 80 else text[:77] + "..." for text in table["left_out"]
         ]

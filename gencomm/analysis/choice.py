@@ -64,7 +64,8 @@ def candidates(
     by_cell: Any = over_all_noise(rows, cells).groupby("cell")[[metric, OUTAGE]].mean()
     cells = cells.join(by_cell.add_prefix("_of_"))
     lines: list[dict[str, Any]] = []
-    for key, part in cells.groupby(["codec", "link", *policy], sort=False):
+    grouped: Any = cells.groupby(["codec", "link", *policy], sort=False)
+    for key, part in grouped:
         codec, link, *choices = key
         scheme, medium = split_link(link)
         values = part.set_index("item")[f"_of_{metric}"].reindex(items).to_numpy(float)
@@ -88,7 +89,7 @@ def candidates(
                 "left_out": _left_out(part, codec, items),
             }
         )
-    table = in_order(lines)
+    table: Any = in_order(lines)
     for _, part in table.groupby(["codec", "medium", *policy], sort=False):
         fit = part[(part["left_out"] == "") & part["value"].notna()]
         if len(fit):
@@ -99,7 +100,7 @@ def candidates(
 
 def in_order(lines: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Candidates as a table with its columns in their order."""
-    table = pd.DataFrame(lines)
+    table: Any = pd.DataFrame(lines)
     return table[[name for name in COLUMNS if name in table]]
 
 

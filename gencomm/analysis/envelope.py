@@ -104,9 +104,8 @@ def scheme_labels(table: pd.DataFrame, axis: str) -> list[str]:
     """
     series = list(table.columns)[: list(table.columns).index(axis)]
     heads: Any = table.drop_duplicates(series).reset_index(drop=True)
-    rates = [
-        float(part["bpp"].mean()) for _, part in table.groupby(series, sort=False, dropna=False)
-    ]
+    grouped: Any = table.groupby(series, sort=False, dropna=False)
+    rates = [float(part["bpp"].mean()) for _, part in grouped]
     if "scheme" in heads:
         schemes = heads["scheme"].tolist()
     else:

@@ -73,7 +73,8 @@ def paired(
     items = sorted(rows["item"].unique().tolist())
     bootstrap = Bootstrap(len(items), replicates, seed, level)
     lines: list[dict[str, Any]] = []
-    for key, part in pairs.groupby([*series, axis], sort=False, dropna=False):
+    grouped: Any = pairs.groupby([*series, axis], sort=False, dropna=False)
+    for key, part in grouped:
         values = part.groupby("item")["difference"].mean().reindex(items).to_numpy(float)
         low, high = bootstrap.interval(bootstrap.means(values)[:, None])
         line: dict[str, Any] = dict(zip([*series, axis], key, strict=True))

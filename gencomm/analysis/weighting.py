@@ -48,7 +48,7 @@ def over_all_noise(rows: pd.DataFrame, cells: pd.DataFrame | None = None) -> pd.
     if WEIGHT in rows.columns:
         return rows
     weights = rows["weight"] if "weight" in rows.columns else 1.0
-    outage = rows["status"].isin(OUTAGES).astype(float)
+    outage = rows["status"].isin(list(OUTAGES)).astype(float)
     rows = rows.assign(**{OUTAGE: outage, CERTAIN: 0.0, WEIGHT: weights})
     weighted: Any = rows[WEIGHT] < 1
     if not weighted.any():

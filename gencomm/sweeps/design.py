@@ -63,7 +63,7 @@ def choose(resolved: Resolved, folder: Path) -> list[dict[str, Any]]:
     metric = resolved.metrics[0]
     if len(rows):
         better = make_metric(metric.spec).higher_is_better
-        table = candidates(rows, cells, metric.name, better)
+        table: Any = candidates(rows, cells, metric.name, better)
         if table["picked"].any():
             return table.to_dict("records")
         reasons = dict(zip(table["codec"], table["left_out"], strict=True))
@@ -138,7 +138,7 @@ def picks(run: str | Path, all_candidates: bool = False) -> pd.DataFrame:
     from gencomm.analysis.choice import in_order
 
     with Store(run) as store:
-        table = in_order(stored_choice(store))
+        table: Any = in_order(stored_choice(store))
     if not len(table) or all_candidates:
         return table
     return table[table["picked"]].drop(columns=["picked", "left_out"]).reset_index(drop=True)
@@ -150,7 +150,7 @@ def readable_picks(choice: Sequence[Mapping[str, Any]], point: Mapping[str, Any]
 
     from gencomm.analysis.choice import CHOICES, in_order
 
-    table = in_order(choice)
+    table: Any = in_order(choice)
     metric = table["metric"].iloc[0]
     where = ", ".join(f"{name} = {value:g}" for name, value in point.items())
     keys = ["codec", "medium", *(name for name in CHOICES if name in table)]
@@ -172,7 +172,7 @@ def readable_picks(choice: Sequence[Mapping[str, Any]], point: Mapping[str, Any]
     return f"Picked at {where} by mean {metric}\n{text}"
 
 
-def _fit(candidates: pd.DataFrame) -> int:
+def _fit(candidates: Any) -> int:
     return int((candidates["left_out"] == "").sum())
 
 

@@ -18,6 +18,7 @@ def pyav() -> Any:
     os.environ.setdefault("SVT_LOG", "1")  # errors only; SVT-AV1 prints a banner an encoder
     try:
         import av
+        import av.logging
     except ImportError as error:
         raise ValueError(
             "video files and video codecs need the package av (PyAV): pip install 'gencomm[video]'"
