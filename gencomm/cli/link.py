@@ -3,7 +3,6 @@
     gencomm link qpsk qam16 qam64
     gencomm link "conv(rate=1/2)|qpsk" "ldpc(rate=1/2)|qpsk" --ebno-db 0:5:0.25
     gencomm link "bsc({ber})" --values 1e-1,1e-2,1e-3
-
     gencomm link "conv|qpsk" --ebno-db 3 --record conv.trace
 
 A link without a medium is sent over AWGN. Without values its curve starts at the Shannon limit of

@@ -96,7 +96,8 @@ def claims(rows: pd.DataFrame) -> list[dict]:
     )
     for at, better in ((5.0, True), (1.0, False)):
         which = (("jpeg2000", CODED), ("block_dct", BARE))
-        lead = gap(rows, *(which if better else which[::-1]), at)
+        ahead, behind = which if better else which[::-1]
+        lead = gap(rows, ahead, behind, at)
         names = ("jpeg2000 behind LDPC", "block_dct over bare QPSK")
         first, second = names if better else names[::-1]
         found.append(

@@ -66,7 +66,7 @@ def required(results: pd.DataFrame, curves: list[Curve]) -> pd.DataFrame:
         link = Link.parse(f"{curve.link}|awgn(ebno_db=0)")
         k = int(rows.block_bits.iloc[0])
         uses = link.ledger(k).channel_uses
-        name = next(s.constellation for s in link.stages if s.bits_per_symbol)
+        name = link.constellation or ""
         nominal = link.rate * link.bits_per_symbol
         coded = link.rate < 1
         kind = "binary" if link.bits_per_symbol <= 2 else "gaussian"
@@ -88,7 +88,7 @@ def constellation_ebno_db(modulation: str, bits_per_use: float) -> float:
     def excess(esno_db: float) -> float:
         return float(theory.capacity_constellation(modulation, esno_db)) - bits_per_use
 
-    esno_db = float(brentq(excess, -20, 40))  # type: ignore[arg-type]
+    esno_db = float(brentq(excess, -20, 40))  # type: ignore
     return esno_db - 10 * math.log10(bits_per_use)
 
 
