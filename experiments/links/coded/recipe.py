@@ -134,8 +134,11 @@ def _references() -> list[Curve]:
         ("aff3ct-polar-sc", "polar(k=512, n=1024, list=1, crc=none)|bpsk", {"max_bits": 1e7}),
         ("aff3ct-ldpc-512", "ldpc(k=512, decoder=sum_product, iterations=10)|bpsk", slow),
         ("aff3ct-ldpc-6144", "ldpc(k=6144, decoder=sum_product, iterations=10)|bpsk", slow),
-        ("aff3ct-ldpc-20", "ldpc(k=20, decoder=sum_product, iterations=10)|bpsk",
-         {"target_block_errors": 1000, "max_bits": 1e7}),
+        (
+            "aff3ct-ldpc-20",
+            "ldpc(k=20, decoder=sum_product, iterations=10)|bpsk",
+            {"target_block_errors": 1000, "max_bits": 1e7},
+        ),
         (
             "sionna-ldpc-1040",
             "ldpc(k=1040, decoder=sum_product, iterations=50)|bpsk",
