@@ -70,7 +70,7 @@ def parse_range(text: str) -> list[float]:
 def run(args: argparse.Namespace) -> int:
     from channels.jit import watch_compilation
     from gencomm import api
-    from gencomm.figures.saving import save
+    from gencomm.figures.saving import figure_format, save
 
     axis, text = None, args.values
     if args.ebno_db or args.esno_db:
@@ -80,6 +80,8 @@ def run(args: argparse.Namespace) -> int:
     screen = _Screen()
     if args.record:
         return _record(args, axis, values, screen)
+    if args.out:
+        figure_format(args.out)  # not after minutes of simulation
     with watch_compilation(screen.compiling):
         curves = api.link(
             args.links,

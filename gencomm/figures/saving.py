@@ -14,6 +14,22 @@ from gencomm.files import write_atomically
 FORMATS = ("png", "pdf", "svg")
 
 
+def figure_format(path: str | Path) -> str:
+    """The format that a suffix asks for; to be asked before the work that the figure shows.
+
+    Raises
+    ------
+    ValueError
+        The suffix is none of `FORMATS`.
+    """
+    suffix = Path(path).suffix.lower().lstrip(".")
+    if suffix not in FORMATS:
+        raise ValueError(
+            f"{path}: a figure is written as .png, .pdf or .svg{suggest(suffix, FORMATS)}"
+        )
+    return suffix
+
+
 def save(figure: Figure, path: str | Path, dpi: int = 200) -> Path:
     """Write a figure; the suffix says how.
 
@@ -35,12 +51,7 @@ def save(figure: Figure, path: str | Path, dpi: int = 200) -> Path:
     ValueError
         Another suffix.
     """
-    path = Path(path)
-    suffix = path.suffix.lower().lstrip(".")
-    if suffix not in FORMATS:
-        raise ValueError(
-            f"{path}: a figure is written as .png, .pdf or .svg{suggest(suffix, FORMATS)}"
-        )
+    path, suffix = Path(path), figure_format(path)
     # no date inside: the same figure gives the same bytes
     metadata: dict = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}[suffix]
     buffer = io.BytesIO()

@@ -137,3 +137,12 @@ def test_recording_on_the_command_line(tmp_path, capsys):
 
 def test_an_empty_set_of_curves_has_an_empty_table():
     assert len(LinkCurves("ebno_db").table()) == 0
+
+
+def test_a_figure_of_no_known_format_is_refused_before_the_simulation(monkeypatch, capsys):
+    from gencomm import api
+    from gencomm.cli import main
+
+    monkeypatch.setattr(api, "link", lambda *a, **k: pytest.fail("simulated first"))
+    assert main(["link", "qpsk", "--out", "curve.jpg"]) != 0
+    assert ".png, .pdf or .svg" in capsys.readouterr().err
