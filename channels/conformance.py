@@ -14,15 +14,14 @@ raises at the first check that fails. In a test file, one test a check:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterable, Mapping
 from itertools import pairwise, takewhile
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from channels.bits import PackedBits, count_errors, count_ones
+from channels.checking import Kit, NotApplicable, Outcome
 from channels.link import Link, ReceivedBatch
 from channels.noise import NoiseStream
 from channels.stage import Batch
@@ -33,56 +32,8 @@ SIZES = (0, 1, 7, 8, 9, 63, 65, 1000, 4097)
 DEVIATIONS = 5.3
 
 
-class NotApplicable(Exception):
-    """Raised by a check that says nothing about this channel."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """A property that every channel has.
-
-    Attributes
-    ----------
-    name : str
-    why : str
-        What goes wrong where it doesn't hold.
-    """
-
-    name: str
-    why: str
-    run: Callable[[str], None]
-
-    def __call__(self, spec: str) -> None:
-        try:
-            self.run(spec)
-        except NotApplicable:
-            raise
-        except Exception as error:  # whatever a plug-in raises, it has failed
-            kind = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
-            raise AssertionError(
-                f"{spec} fails the check {self.name}: {kind}{error}\n  why it matters: {self.why}"
-            ) from error
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one check."""
-
-    check: str
-    status: Literal["passed", "failed", "expected_failure", "unexpected_pass", "not_applicable"]
-    message: str = ""
-
-
-CHECKS: list[Check] = []
-
-
-def _check(why: str) -> Callable[[Callable[[str], None]], Check]:
-    def add(function: Callable[[str], None]) -> Check:
-        check = Check(function.__name__, why, function)
-        CHECKS.append(check)
-        return check
-
-    return add
+#: All of them.
+CHECKS: Kit[str] = Kit()
 
 
 def check_channel(
@@ -108,33 +59,12 @@ def check_channel(
     SpecError
         There is no such link.
     """
-    expected = dict(expected_failures or {})
-    unknown = set(expected) - {check.name for check in CHECKS}
-    if unknown:
-        known = ", ".join(check.name for check in CHECKS)
-        raise KeyError(f"no such check: {', '.join(sorted(unknown))}; there is: {known}")
     Link.parse(spec)
     outcomes = []
-    for check in CHECKS:
-        try:
-            check(spec)
-        except NotApplicable as error:
-            outcomes.append(Outcome(check.name, "not_applicable", str(error)))
-        except AssertionError as error:
-            if check.name in expected:
-                outcomes.append(Outcome(check.name, "expected_failure", expected[check.name]))
-                continue
-            if strict:
-                raise
-            outcomes.append(Outcome(check.name, "failed", str(error)))
-        else:
-            if check.name in expected:
-                message = f"{spec} passes {check.name}, which was expected to fail"
-                if strict:
-                    raise AssertionError(message)
-                outcomes.append(Outcome(check.name, "unexpected_pass", message))
-            else:
-                outcomes.append(Outcome(check.name, "passed"))
+    for outcome in CHECKS.outcomes(spec, expected_failures or {}):
+        if strict and outcome.bad:
+            raise AssertionError(outcome.message)
+        outcomes.append(outcome)
     return outcomes
 
 
@@ -149,26 +79,7 @@ def parametrize_channel_checks(
     expected_failures : mapping of spec to mapping of check name to reason
         Turned into strict expected failures of pytest.
     """
-    import pytest
-
-    expected = expected_failures or {}
-    cases = []
-    for spec in specs:
-        for check in CHECKS:
-            reason = expected.get(spec, {}).get(check.name)
-            marks = [pytest.mark.xfail(reason=reason, strict=True)] if reason else []
-            run = partial(_skipping, check)
-            cases.append(pytest.param(run, spec, id=f"{spec}-{check.name}", marks=marks))
-    return pytest.mark.parametrize(("check", "spec"), cases)
-
-
-def _skipping(check: Check, spec: str) -> None:
-    import pytest
-
-    try:
-        check(spec)
-    except NotApplicable as reason:
-        pytest.skip(str(reason))
+    return CHECKS.parametrize(specs, "spec", expected_failures)
 
 
 def payload(n_bits: int, seed: int = 1) -> PackedBits:
@@ -185,7 +96,7 @@ def _same(a: ReceivedBatch, b: ReceivedBatch, what: str) -> None:
         assert one is None or np.array_equal(one, other), f"{name} differ {what}"
 
 
-@_check("a result that can't be drawn again can't be checked, resumed or explained")
+@CHECKS.check("a result that can't be drawn again can't be checked, resumed or explained")
 def same_seed_same_noise(spec: str) -> None:
     sent = payload(3001)
     stream = NoiseStream(7, "link", "item")
@@ -196,7 +107,7 @@ def same_seed_same_noise(spec: str) -> None:
         _same(first, again.transmit(sent, range(4), stream), "in a link parsed anew")
 
 
-@_check("rows must not depend on how many workers there are and how they share the trials")
+@CHECKS.check("rows must not depend on how many workers there are and how they share the trials")
 def noise_does_not_depend_on_the_batch(spec: str) -> None:
     sent = payload(2003)
     link = Link.parse(spec, ("llr",))
@@ -211,7 +122,7 @@ def noise_does_not_depend_on_the_batch(spec: str) -> None:
             assert np.array_equal(alone.llr[0], together.llr[trial]), "LLRs differ alone"
 
 
-@_check("trials that repeat one another make intervals look narrower than they are")
+@CHECKS.check("trials that repeat one another make intervals look narrower than they are")
 def seeds_and_trials_differ(spec: str) -> None:
     sent = payload(20_000)
     link = Link.parse(spec)
@@ -226,7 +137,7 @@ def seeds_and_trials_differ(spec: str) -> None:
             assert not np.array_equal(damage[i], damage[j]), "two draws of noise are the same"
 
 
-@_check("codecs of different rate are compared on the same noise only if it doesn't shift")
+@CHECKS.check("codecs of different rate are compared on the same noise only if it doesn't shift")
 def noise_does_not_depend_on_the_length(spec: str) -> None:
     link = Link.parse(spec)
     if link.ledger(1200).padding or any(
@@ -239,7 +150,9 @@ def noise_does_not_depend_on_the_length(spec: str) -> None:
     assert np.array_equal(a.bits[:, :150], b.bits), "a shorter payload meets other noise"
 
 
-@_check("codecs index what comes back: a byte too few is a crash, a spare bit set is an error")
+@CHECKS.check(
+    "codecs index what comes back: a byte too few is a crash, a spare bit set is an error"
+)
 def shapes_types_and_spare_bits(spec: str) -> None:
     for n_bits in SIZES:
         sent, n_bytes = payload(n_bits), (n_bits + 7) // 8
@@ -262,7 +175,7 @@ def shapes_types_and_spare_bits(spec: str) -> None:
             assert "llr" in wants or got.llr is None, "LLRs nobody asked for take 32 times the room"
 
 
-@_check("an encoded item is sent many times; damage to it would be in all later trials")
+@CHECKS.check("an encoded item is sent many times; damage to it would be in all later trials")
 def payload_is_left_alone(spec: str) -> None:
     sent = payload(999)
     before = sent.data.copy()
@@ -273,7 +186,9 @@ def payload_is_left_alone(spec: str) -> None:
         assert not np.shares_memory(got.bits, sent.data), "what came back shares its memory"
 
 
-@_check("streams have long runs of zeros and ones; a link that needs randomness must scramble")
+@CHECKS.check(
+    "streams have long runs of zeros and ones; a link that needs randomness must scramble"
+)
 def constant_payloads(spec: str) -> None:
     link = Link.parse(spec)
     n_bits = 40_000
@@ -291,7 +206,9 @@ def constant_payloads(spec: str) -> None:
         assert ber / 8 < mean < 8 * ber, f"BER {mean:.3g}, closed form {ber:.3g}"
 
 
-@_check("a curve that is off its closed form by a tenth of a dB misleads everything built on it")
+@CHECKS.check(
+    "a curve that is off its closed form by a tenth of a dB misleads everything built on it"
+)
 def error_rate_is_the_closed_form(spec: str) -> None:
     link = Link.parse(spec)
     n_bits = 50_400  # whole symbols for every modulation
@@ -312,7 +229,7 @@ def error_rate_is_the_closed_form(spec: str) -> None:
     )
 
 
-@_check("energy per bit and rate are only comparable if every bit and symbol is counted once")
+@CHECKS.check("energy per bit and rate are only comparable if every bit and symbol is counted once")
 def ledger_adds_up(spec: str) -> None:
     link = Link.parse(spec)
     for n_bits in SIZES:
@@ -337,7 +254,7 @@ def ledger_adds_up(spec: str) -> None:
     assert 0 < link.rate <= 1, f"code rate {link.rate}"
 
 
-@_check("a lost bit that reads like a received one is believed by whoever ignores the mask")
+@CHECKS.check("a lost bit that reads like a received one is believed by whoever ignores the mask")
 def erased_bits_read_zero(spec: str) -> None:
     sent = payload(8000)
     got = Link.parse(spec, ("llr",)).transmit(sent, range(8))
@@ -349,7 +266,7 @@ def erased_bits_read_zero(spec: str) -> None:
         assert (got.llr[mask] == 0).all(), "an erased bit has an LLR"
 
 
-@_check("a decoder fed LLRs of the wrong sign decodes the complement and nobody knows why")
+@CHECKS.check("a decoder fed LLRs of the wrong sign decodes the complement and nobody knows why")
 def llr_signs(spec: str) -> None:
     sent = payload(24_000)
     got = Link.parse(spec, ("llr",)).transmit(sent, range(4))
@@ -364,7 +281,7 @@ def llr_signs(spec: str) -> None:
         assert float((got.llr * right)[known].mean()) > 0, "LLRs speak against what was sent"
 
 
-@_check(
+@CHECKS.check(
     "a noiseless symbol has infinite LLRs and an erased bit zero ones; neither may stop a sweep"
 )
 def llrs_may_be_infinite_or_zero(spec: str) -> None:
@@ -405,7 +322,7 @@ def llrs_may_be_infinite_or_zero(spec: str) -> None:
                 assert not lost, f"{what} of {n_bits} bits: some were called lost"
 
 
-@_check("decoders weigh bits by their LLRs: a scale that is off by 3 dB costs tenths of a dB")
+@CHECKS.check("decoders weigh bits by their LLRs: a scale that is off by 3 dB costs tenths of a dB")
 def llr_calibration(spec: str) -> None:
     link = Link.parse(spec, ("llr",))
     if not all(stage.calibrated for stage in link.stages):
