@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -80,19 +81,22 @@ class LPIPS(nn.Module):
             head = np.array(arrays[f"NetLinLayer_{k}"]["Conv_0"]["kernel"]).reshape(1, -1, 1, 1)
             self.register_buffer(f"head{k}", torch.from_numpy(head))
 
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Distance of each pair, float32 (batch,); samples 0 to 255, (batch, 3, h, w)."""
-        count = len(x)
-        f = (torch.cat([x, y]) / 127.5 - 1 - self.shift) / self.scale
+    def features(self, x: Tensor) -> Iterator[Tensor]:
+        """Of each layer, (batch, channels, h, w), of length 1 at each place; samples 0 to 255."""
+        f = (x / 127.5 - 1 - self.shift) / self.scale
         f = f.contiguous(memory_format=torch.channels_last)
-        total = torch.zeros(count, device=x.device)
         for k, (stride, padding) in enumerate(LAYERS):
             kernel, bias = getattr(self, f"kernel{k}"), getattr(self, f"bias{k}")
             f = F.relu(F.conv2d(f, kernel, bias, stride, padding))
-            unit = f.float() / (f.float().square().sum(1, keepdim=True).sqrt() + 1e-10)
-            first, second = unit[:count], unit[count:]
-            weighted = (first - second).square() * getattr(self, f"head{k}")
-            total = total + weighted.sum(1).mean((1, 2))
+            yield f.float() / (f.float().square().sum(1, keepdim=True).sqrt() + 1e-10)
             if k < 2:
                 f = F.max_pool2d(f, 3, 2)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Distance of each pair, float32 (batch,); samples 0 to 255, (batch, 3, h, w)."""
+        total = torch.zeros(len(x), device=x.device)
+        for k, unit in enumerate(self.features(torch.cat([x, y]))):
+            first, second = unit.split(len(x))
+            weighted = (first - second).square() * getattr(self, f"head{k}")
+            total = total + weighted.sum(1).mean((1, 2))
         return total

@@ -262,7 +262,7 @@ def train(
     threads: int = 1,
     seed: int = 0,
     options: dict[str, str] | None = None,
-    intervals: Intervals = Intervals(),
+    intervals: Intervals | None = None,
 ) -> Run:
     """Train a network, or go on training it.
 
@@ -290,7 +290,8 @@ def train(
     seed : int
     options : dict, optional
         Of the recipe, such as ``{"distortion": "ms_ssim"}``.
-    intervals : Intervals
+    intervals : Intervals, optional
+        By default those of `Intervals`, with a sheet as often as the recipe's ``sheet_seconds`` say.
 
     Returns
     -------
@@ -313,6 +314,8 @@ def train(
     if decay_steps and run.schedule.decay_from is None:
         run.schedule = Schedule(chosen.warmup, run.step, decay_steps)
     end = run.seconds + seconds
+    if intervals is None:
+        intervals = Intervals(monitor=getattr(chosen, "sheet_seconds", Intervals.monitor))
     print(f"{chosen.name}: {run.data.train.pixels / 1e6:.1f} Mpixel, step {run.step}", flush=True)
     _loop(run, out, target, end, steps, intervals)
     return run

@@ -75,17 +75,22 @@ class Basis(nn.Module):
     """Principal components of aligned faces, each even or odd about the middle; not trained.
 
     In single precision also where networks run in half.
+
+    Parameters
+    ----------
+    count : int
+        Of components.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, count: int = COUNT) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(HALF))
-        self.register_buffer("components", torch.zeros(COUNT, HALF))
-        self.register_buffer("odd", torch.zeros(COUNT))
-        self.register_buffer("deviation", torch.ones(COUNT))
+        self.register_buffer("components", torch.zeros(count, HALF))
+        self.register_buffer("odd", torch.zeros(count))
+        self.register_buffer("deviation", torch.ones(count))
 
     def analyse(self, pictures: Tensor) -> Tensor:
-        """Values (batch, COUNT) of pictures (batch, 3, 64, 64), samples 0 to 255."""
+        """Values (batch, count) of pictures (batch, 3, 64, 64), samples 0 to 255."""
         return self._values(pictures, self.mean)
 
     def project(self, differences: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gencomm.codecs.ncode_joint.network import COUNT, HALF, JointCode, fold
+from gencomm.codecs.ncode_joint.network import HALF, Basis, JointCode, fold
 from gencomm.codecs.ncode_joint.points import VALUES
 from gencomm.nn.vector_code import COUNT as VECTORS
 from gencomm.nn.vector_code import WIDTH, VectorCode, spread
@@ -37,7 +37,7 @@ def begin(network: JointCode, pictures: Tensor, rounds: int = ROUNDS, drawn: int
     rounds, drawn : int
         Of the design of codes.
     """
-    values = fit_basis(network, pictures)
+    values = fit_basis(network.basis, pictures)
     odd = network.basis.odd > 0
     values = torch.cat([values, torch.where(odd, -values, values)])
     generator = torch.Generator().manual_seed(0)
@@ -48,8 +48,8 @@ def begin(network: JointCode, pictures: Tensor, rounds: int = ROUNDS, drawn: int
 
 
 @torch.no_grad()
-def fit_basis(network: JointCode, pictures: Tensor) -> Tensor:
-    """Principal components of pictures and their mirror images; their values, (n, COUNT)."""
+def fit_basis(basis: Basis, pictures: Tensor) -> Tensor:
+    """Principal components of pictures and their mirror images; their values, (n, count)."""
     total, squares, count = torch.zeros(HALF), torch.zeros(2, HALF, HALF), len(pictures)
     for part in pictures.split(1000):
         total += fold(part.float())[0].sum(0)
@@ -60,9 +60,8 @@ def fit_basis(network: JointCode, pictures: Tensor) -> Tensor:
         squares[1].addmm_(odd.T, odd)
     found = [torch.linalg.eigh(square / count) for square in squares]
     power = torch.cat([f.eigenvalues for f in found])
-    order = power.argsort(descending=True)[:COUNT]
+    order = power.argsort(descending=True)[: len(basis.components)]
     vectors = torch.cat([f.eigenvectors for f in found], 1)
-    basis = network.basis
     basis.mean.copy_(mean)
     basis.components.copy_(vectors[:, order].T)
     basis.odd.copy_(order >= HALF)
