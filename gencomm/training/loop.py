@@ -291,7 +291,7 @@ def train(
     options : dict, optional
         Of the recipe, such as ``{"distortion": "ms_ssim"}``.
     intervals : Intervals, optional
-        By default those of `Intervals`, with a sheet as often as the recipe's ``sheet_seconds`` say.
+        By default those of `Intervals`, with sheets as the recipe's ``sheet_seconds`` say.
 
     Returns
     -------

@@ -87,7 +87,7 @@ class NCode(nn.Module):
         return torch.tanh(found)
 
     def load_state_dict(self, state_dict: Mapping[str, Tensor], *args: Any, **keywords: Any) -> Any:
-        """Also from the adversarial stage: its generator, and an encoder that has learned nothing."""
+        """Also from the adversarial stage: its generator, and an encoder as it begins."""
         if not any(name.startswith("encoder.") for name in state_dict):
             own = self.encoder.state_dict()
             kept = {n: t for n, t in state_dict.items() if n.startswith("generator.")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -112,7 +113,7 @@ class DCGAN(nn.Module):
         super().__init__()
         widths = [8 * sizes.dcgan, 4 * sizes.dcgan, 2 * sizes.dcgan, sizes.dcgan]
         layers: list[nn.Module] = [nn.ConvTranspose2d(LATENTS, widths[0], 4, bias=False)]
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in pairwise(widths):
             layers += [batch_norm(before), nn.ReLU()]
             layers.append(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=False))
         layers += [batch_norm(widths[-1]), nn.ReLU()]

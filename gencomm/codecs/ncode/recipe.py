@@ -237,7 +237,7 @@ class NCodeRecipe:
 
     @torch.no_grad()
     def sheet(self, network: nn.Module, pictures: list[np.ndarray]) -> np.ndarray:
-        """Random faces of 200, 128 and 25 latents above, pictures and what is made of them below."""
+        """Random faces of 200, 128 and 25 latents; below, pictures and what is made of them."""
         x = torch.from_numpy(np.stack(pictures)).to(next(network.parameters()).device).float()
         law, made = network.generator.law, []
         drawn = draw(48, law, torch.Generator(x.device).manual_seed(0), x.device)
