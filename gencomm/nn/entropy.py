@@ -139,12 +139,15 @@ class GaussianScaleMixture(nn.Module):
             Sum over channels and positions.
         """
         part = slice(first, first + z.shape[1])
-        return _MixtureBits.apply(
-            z.flatten(2),
-            scale.expand(z.shape).flatten(2),
-            self.log_scale[part].exp(),
-            self.logit[part].softmax(-1),
-        )
+        # Autocast would take the matrix products in bfloat16: a rate in steps of half a per cent.
+        exact = torch.promote_types(z.dtype, torch.float32)
+        with torch.autocast(z.device.type, enabled=False):
+            return _MixtureBits.apply(
+                z.to(exact).flatten(2),
+                scale.to(exact).expand(z.shape).flatten(2),
+                self.log_scale[part].exp(),
+                self.logit[part].softmax(-1),
+            )
 
     @torch.no_grad()
     def probabilities(self, gain: Tensor) -> list[Tensor]:

@@ -110,6 +110,21 @@ def test_derivatives_of_the_bits(mixture):
     assert torch.autograd.gradcheck(bits, (z, scale, *parameters))
 
 
+def test_autocast_leaves_the_rate_exact(mixture):
+    mixture = mixture.float()
+    z, scale = 3 * torch.randn(1, 4, 9, 9), torch.rand(1, 4, 9, 9) + 0.5
+    gradients = []
+    for enabled in (False, True):
+        x = z.clone().requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            bits = mixture.bits(x, scale)
+        bits.sum().backward()
+        gradients.append((bits.detach(), x.grad))
+    for plain, cast in zip(*gradients, strict=True):
+        assert plain.dtype == cast.dtype == torch.float32
+        assert torch.equal(plain, cast)
+
+
 def test_far_out_symbols_cost_a_finite_number_of_bits(mixture):
     z = torch.full((1, 4, 1, 1), 1e6, requires_grad=True)
     bits = mixture.float().bits(z, torch.ones(1, 4, 1, 1))
