@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -42,15 +43,19 @@ class Frames:
         return self._kept[frame]
 
 
-def check_clips(values: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """A batch of clips, uint8 (trials, frames, height, width, 3) as the original, or an error."""
-    values = np.asarray(values)
-    if values.dtype != np.uint8 or values.shape[1:] != reference.shape:
-        raise ValueError(
-            f"values must be uint8 of shape (trials, {', '.join(map(str, reference.shape))}) as "
-            f"the original, got {values.dtype} of shape {values.shape}"
-        )
-    return values
+def check_clips(
+    values: np.ndarray | Sequence[np.ndarray], reference: np.ndarray
+) -> Sequence[np.ndarray]:
+    """A batch of clips, each uint8 (frames, height, width, 3) as the original, or an error."""
+    clips = [np.asarray(value) for value in values]
+    for one in clips:
+        if one.dtype != np.uint8 or one.shape != reference.shape:
+            raise ValueError(
+                f"values must be uint8 of shape (trials, {', '.join(map(str, reference.shape))}) "
+                f"as the original, got {one.dtype} of shape ({len(clips)}, "
+                f"{', '.join(map(str, one.shape))})"
+            )
+    return clips
 
 
 def check_clip(reference: np.ndarray, name: str) -> np.ndarray:

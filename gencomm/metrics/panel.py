@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -73,33 +74,52 @@ class Panel:
             Values of another shape or type than the original, or a metric that gives back
             something else than a finite number a trial.
         """
+        return self.measure_frames(state, values)[0]
+
+    def measure_frames(
+        self, state: list[Any], values: np.ndarray | Sequence[np.ndarray], threads: int = 1
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """As :meth:`measure`, and the scores of each frame from which a clip's are made.
+
+        Parameters
+        ----------
+        state : list
+            As :meth:`prepare` gave it.
+        values : uint8 array, shape (trials, *reference.shape), or sequence of such clips
+            A sequence spares a copy of long clips.
+        threads : int
+            Over how many threads frames are dealt out; changes nothing but time.
+
+        Returns
+        -------
+        scores : dict of str to float64 array, shape (trials,)
+        by_frame : dict of str to float64 array, shape (trials, frames)
+            Of those metrics that measure pictures, where the items are clips.
+        """
         found: dict[str, np.ndarray] = {}
+        by_frame: dict[str, np.ndarray] = {}
         for part, (leader, group) in zip(state, self._groups, strict=True):
             if isinstance(part, Frames):
-                scores = _by_frame(part, group, check_clips(values, part.reference))
+                scores = _by_frame(part, group, check_clips(values, part.reference), threads)
+                by_frame |= scores
                 found.update({name: score.mean(axis=1) for name, score in scores.items()})
             else:
-                found.update(_scores(leader, group, part, values))
+                whole = values if isinstance(values, np.ndarray) else np.stack(values)
+                found.update(_scores(leader, group, part, whole))
         for name, scores in found.items():
             if scores.shape != (len(values),) or not np.isfinite(scores).all():
                 raise ValueError(
                     f"metric {name!r} gave {scores!r} for {len(values)} trials; "
                     "a metric gives one finite number a trial"
                 )
-        return {name: found[name] for name in self.names}
+        ordered = {name: by_frame[name] for name in self.names if name in by_frame}
+        return {name: found[name] for name in self.names}, ordered
 
-    def by_frame(self, state: list[Any], values: np.ndarray) -> dict[str, np.ndarray]:
-        """Scores of a batch of clips, frame by frame, of those metrics that measure pictures.
-
-        Returns
-        -------
-        dict of str to float64 array, shape (trials, frames)
-        """
-        found: dict[str, np.ndarray] = {}
-        for part, (_, group) in zip(state, self._groups, strict=True):
-            if isinstance(part, Frames):
-                found |= _by_frame(part, group, check_clips(values, part.reference))
-        return {name: found[name] for name in self.names if name in found}
+    def by_frame(
+        self, state: list[Any], values: np.ndarray | Sequence[np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """The second part of what :meth:`measure_frames` gives."""
+        return self.measure_frames(state, values)[1]
 
 
 def _scores(leader: Any, group: list[Any], part: Any, values: np.ndarray) -> dict[str, np.ndarray]:
@@ -109,10 +129,26 @@ def _scores(leader: Any, group: list[Any], part: Any, values: np.ndarray) -> dic
     return {metric.name: metric.score(terms) for metric in group}
 
 
-def _by_frame(part: Frames, group: list[Any], values: np.ndarray) -> dict[str, np.ndarray]:
-    found = {metric.name: np.empty(values.shape[:2]) for metric in group}
-    for frame in range(len(part)):
-        scores = _scores(part.metric, group, part.state(frame), values[:, frame])
-        for name, score in scores.items():
+def _by_frame(
+    part: Frames, group: list[Any], values: Sequence[np.ndarray], threads: int
+) -> dict[str, np.ndarray]:
+    found = {metric.name: np.empty((len(values), len(part))) for metric in group}
+
+    def measure(frame: int) -> None:
+        pictures = np.stack([value[frame] for value in values])
+        for name, score in _scores(part.metric, group, part.state(frame), pictures).items():
             found[name][:, frame] = score
+
+    _each(measure, range(len(part)), threads)
     return found
+
+
+def _each(function: Callable[[int], None], numbers: Iterable[int], threads: int) -> None:
+    """Call a function for each number, the kernels' threads side by side."""
+    if threads == 1:
+        for number in numbers:
+            function(number)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(function, numbers):  # raises what was raised
+            pass

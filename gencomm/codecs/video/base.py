@@ -25,6 +25,9 @@ MOST_FRAMES = 2
 FORMATS = ("yuv420p", "yuvj420p")
 #: Options of every decoder: give out damaged pictures too, and those before the first key frame.
 LENIENT = {"flags": "+output_corrupt", "flags2": "+showall"}
+#: Frames of no more pixels than these are small: a coded picture's header takes as many bits as its
+#: content there, and tools that lengthen headers cost more than they save.
+SMALL = 128 * 128
 #: Take no damaged picture: what the bit reader or the syntax finds is an error.
 STRICT = {"err_detect": "crccheck+bitstream+buffer+explode"}
 
@@ -88,8 +91,8 @@ class FFmpegCodec:
         self.bpp, self.bps, self.gop, self.bframes = bpp, bps, gop, bframes
         pyav()
 
-    def options(self, quality: float) -> dict[str, Any]:
-        """The encoder's private options at a quality."""
+    def options(self, quality: float, pixels: int) -> dict[str, Any]:
+        """The encoder's private options at a quality, for frames of so many pixels."""
         raise NotImplementedError
 
     def rate(self, exact: Fraction) -> Fraction:
@@ -152,7 +155,9 @@ class FFmpegCodec:
         context.thread_count, context.gop_size = 1, self.gop
         if self.bframes is not None:
             context.max_b_frames = self.bframes
-        context.options = {k: str(v) for k, v in self.options(quality).items()}
+        context.options = {
+            k: str(v) for k, v in self.options(quality, first.width * first.height).items()
+        }
         found: list[bytes] = []
         for index, frame in enumerate(pictures):
             frame.pts, frame.time_base = index, context.time_base

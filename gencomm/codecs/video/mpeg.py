@@ -75,7 +75,7 @@ class MPEG2(_MPEG):
     ):
         super().__init__(q, bpp, bps, gop, bframes)
 
-    def options(self, quality: float) -> dict[str, Any]:
+    def options(self, quality: float, pixels: int) -> dict[str, Any]:
         return {"flags": "+bitexact", **self.bounds(quality)}
 
     def times(self, pictures: Sequence[bytes]) -> list[int | None]:
@@ -124,7 +124,7 @@ class MPEG4(_MPEG):
         super().__init__(q, bpp, bps, gop, bframes)
         self.resync, self.partition = resync, partition
 
-    def options(self, quality: float) -> dict[str, Any]:
+    def options(self, quality: float, pixels: int) -> dict[str, Any]:
         found = {"flags": "+bitexact+mv4", **self.bounds(quality)}
         if self.resync is not None:
             found["ps"] = self.resync
@@ -157,7 +157,7 @@ class MJPEG(_MPEG):
     def __init__(self, q: float | None = None, bpp: float | None = None, bps: float | None = None):
         super().__init__(q, bpp, bps, 1, None)
 
-    def options(self, quality: float) -> dict[str, Any]:
+    def options(self, quality: float, pixels: int) -> dict[str, Any]:
         multiplier = round(LAMBDA * quality)
         bounds = {"lmin": multiplier, "lmax": multiplier, "qmin": 1, "qmax": 31}
         return {"flags": "+bitexact", "huffman": "optimal", "trellis": 0, **bounds}
