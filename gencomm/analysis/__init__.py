@@ -23,6 +23,7 @@ from gencomm.analysis.columns import axes, metrics_of, series_labels, series_of
 from gencomm.analysis.curves import curves
 from gencomm.analysis.envelope import cliffs, envelope
 from gencomm.analysis.paired import paired
+from gencomm.analysis.ratios import resilience_ratios
 from gencomm.analysis.resilience import readable, resilience
 from gencomm.analysis.weighting import over_all_noise
 
@@ -41,6 +42,7 @@ __all__ = [
     "readable",
     "readable_bd",
     "resilience",
+    "resilience_ratios",
     "series_labels",
     "series_of",
 ]
