@@ -20,6 +20,7 @@ from channels.spec import SpecError, parse_spec
 from gencomm.codecs.contract import Codec, Item, Status
 from gencomm.codecs.registry import CODECS
 from gencomm.isolation import CodecProcess, Limits, LocalCodec, open_codec
+from gencomm.isolation.limits import cores
 from gencomm.items import frame_rate
 from gencomm.metrics import Panel
 from gencomm.policy import (
@@ -289,7 +290,9 @@ def send(
         outcomes = process.decode(both, what.value.shape, what.value.dtype)
     state = panel.prepare(what.value)
     settled = [settle(outcome.decoded, what, policy) for outcome in outcomes]
-    scores = [_scores(panel, state, value) for _, value in settled]
+    values = [value for _, value in settled]
+    found, frames = panel.measure_frames(state, values, cores())
+    scores = [_of(found, k) for k in range(len(values))]
     status, value = settled[-1]
     return Sent(
         item=what,
@@ -308,8 +311,8 @@ def send(
         n_bits=wire.payload.n_bits,
         notes=encoded.meta,
         wrong=_wrong(wire.payload.data, batch),
-        by_frame=_by_frame(panel, state, value),
-        clean_by_frame=_by_frame(panel, state, settled[0][1]),
+        by_frame={name: some[-1] for name, some in frames.items()},
+        clean_by_frame={name: some[0] for name, some in frames.items()},
     )
 
 
@@ -319,10 +322,6 @@ def _wrong(sent: np.ndarray, batch: ReceivedBatch) -> np.ndarray:
     if batch.erased is not None:
         marks = marks | batch.erased[0]
     return np.flatnonzero(np.unpackbits(marks, count=batch.n_bits))
-
-
-def _by_frame(panel: Panel, state: Any, value: np.ndarray) -> dict[str, np.ndarray]:
-    return {name: scores[0] for name, scores in panel.by_frame(state, value[None]).items()}
 
 
 def _item(item: Any) -> Item:
@@ -356,5 +355,5 @@ def _open(
     return name, open_codec(name, limits, isolate)
 
 
-def _scores(panel: Panel, state: Any, value: np.ndarray) -> dict[str, float]:
-    return {name: float(v[0]) for name, v in panel.measure(state, value[None]).items()}
+def _of(scores: dict[str, np.ndarray], trial: int) -> dict[str, float]:
+    return {name: float(some[trial]) for name, some in scores.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 
 from gencomm.codecs.contract import Decoded, Encoded, Status
@@ -75,3 +76,10 @@ class Encoding:
     encoded: Encoded
     cpu: float = 0.0
     wall: float = 0.0
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

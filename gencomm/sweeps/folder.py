@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import platform
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,7 @@ from channels.link import CHANNELS
 from channels.registry import Registry
 from gencomm.codecs.registry import CODECS
 from gencomm.files import write_atomically
+from gencomm.isolation.limits import cores
 from gencomm.metrics import METRICS
 from gencomm.sources import SOURCES
 from gencomm.sweeps.config import SweepConfig, to_yaml
@@ -81,13 +81,6 @@ def environment() -> dict[str, Any]:
         "plugins": plugins(),
         "executable": Path(sys.executable).name,
     }
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def plugins() -> dict[str, dict[str, str]]:
