@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
-from channels.bits import PackedBits
+from channels.bits import LLR_CERTAIN, PackedBits
 from gencomm.bitstream.labelling import bits_number, number_bits
-from gencomm.codecs.contract import Item
+from gencomm.codecs.contract import Item, Received
 
 #: Times that the size is sent. At a bit error rate of 1e-2 a majority of 15 is wrong with
 #: probability 6e-13, at 1e-1 with 3e-5.
@@ -60,3 +62,42 @@ def received_bits(bits: PackedBits, count: int) -> tuple[np.ndarray, str]:
     kept = bits.unpack()[:count]
     out[: kept.size] = kept
     return out, f"{bits.n_bits} bits where {count} belong"
+
+
+def reliabilities(received: Received, ber: float) -> np.ndarray:
+    """What is known of each bit, ln(P(0) / P(1)); float64 (n_bits,), at most `LLR_CERTAIN`.
+
+    Parameters
+    ----------
+    received : Received
+        Its LLRs where the link gives them, and nothing is known of erased bits. NaN is nothing.
+    ber : float
+        How often bits are wrong, 0 to 0.5, where there are no LLRs.
+    """
+    if received.llr is None:
+        odds = np.log1p(-ber) - np.log(ber) if ber > 0 else LLR_CERTAIN
+        llr = min(odds, LLR_CERTAIN) * (1.0 - 2.0 * received.bits.unpack())
+    else:
+        llr = np.nan_to_num(received.llr.astype(np.float64))
+        llr = np.clip(llr, -LLR_CERTAIN, LLR_CERTAIN)
+    return llr if received.erasures is None else np.where(received.erasures, 0.0, llr)
+
+
+def importance_classes(importance: np.ndarray, classes: int) -> np.ndarray:
+    """Classes of equal size by falling importance; uint8 (n_bits,), 0 the most important.
+
+    Parameters
+    ----------
+    importance : float (n_bits,)
+        What an error of each bit costs.
+    classes : int
+    """
+    rank = np.argsort(np.argsort(-importance, kind="stable"))
+    return (classes * rank // importance.size).astype(np.uint8)
+
+
+def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
+    """Raise `ValueError` on an option's value that is none of its choices."""
+    known = list(choices)
+    if value not in known:
+        raise ValueError(f"{name} is one of {', '.join(map(str, known))}, not {value!r}")

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from functools import lru_cache
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
 from channels.bits import PackedBits
-from gencomm.bitstream.labelling import Labels, label_table
+from gencomm.bitstream.index_assignment import with_labels
+from gencomm.bitstream.labelling import label_table
 from gencomm.bitstream.product_code import ProductCode
 from gencomm.bitstream.scalar import ScalarQuantiser
 from gencomm.codecs.contract import Decoded, Encoded, Item, Received
-from gencomm.codecs.fixed_length import HEADER_BITS, check_picture, read_size, size_bits
+from gencomm.codecs.fixed_length import (
+    HEADER_BITS,
+    check_choice,
+    check_picture,
+    importance_classes,
+    read_size,
+    reliabilities,
+    size_bits,
+)
 from gencomm.codecs.generative.allocation import CELL, LEAST, MOST, Layout, layout
 from gencomm.codecs.pillow import MAX_PIXELS
 from gencomm.codecs.rate import check_rate
-from gencomm.weights import Weights, load_weights
+from gencomm.codecs.weighted import Weighted
+from gencomm.weights import Weights
+from gencomm.weights.sensitivity import sensitivity_map
 
 if TYPE_CHECKING:
     from gencomm.codecs.generative.inference import Networks
@@ -27,11 +38,13 @@ CHUNK = 2048
 #: Errors that a receiver reckons with where it is told of none: copies are weighed all the same.
 LEAST_BER = 1e-6
 
-#: Magnitude that LLRs are clipped to.
-CERTAIN = 50.0
+#: Into so many classes of equal size the bits of a cell go by importance, behind the header's.
+CLASSES = 4
+
+LABELS = ("gray", "natural", "folded", "learnt")
 
 
-class Generative:
+class Generative(Weighted):
     """A learned fixed-length code for photographs, after Santurkar et al. (arXiv 1703.01467).
 
     Each 32x32 pixels become one vector, each value of which has a fixed number of bits. Every
@@ -42,8 +55,9 @@ class Generative:
     bpp : float
         Bits per pixel, header included; what doesn't fill a bit per cell stays unused. A cell has
         48 to 512 bits, 0.047 to 0.5 bits per pixel: of less the smallest code is made.
-    labels : {"gray", "natural", "folded"}
-        How levels become bits. The networks are trained with Gray labels.
+    labels : {"gray", "natural", "folded", "learnt"}
+        How levels become bits. The networks are trained with Gray labels; ``learnt`` ones are found
+        by annealing, such that one wrong bit costs least.
     decode : {"soft", "hard"}
         Whether the decoder uses LLRs and erasures where the link has them.
     know_ber : bool
@@ -60,53 +74,25 @@ class Generative:
 
     name = "generative"
     modality: ClassVar[str] = "image"
+    libraries: ClassVar[tuple[str, ...]] = ("torch",)
 
     def __init__(
         self,
         bpp: float = 0.25,
-        labels: Labels = "gray",
+        labels: Literal["gray", "natural", "folded", "learnt"] = "gray",
         decode: Literal["soft", "hard"] = "soft",
         know_ber: bool = True,
         weights: str | None = None,
     ):
+        super().__init__(weights)
         check_rate(self.name, None, bpp, 0, 0)
-        label_table(1, labels)
-        if decode not in ("soft", "hard"):
-            raise ValueError(f"decode is soft or hard, not {decode!r}")
+        check_choice("labels", labels, LABELS)
+        check_choice("decode", decode, ("soft", "hard"))
         self.bpp, self.labels, self.know_ber = bpp, labels, know_ber
         self.wants = frozenset({"llr", "erasures"} if decode == "soft" else ())
-        self.weights_name = weights or self.name
 
-    def __getstate__(self) -> dict[str, Any]:
-        state = self.__dict__.copy()
-        state.pop("weights", None)  # a worker loads its own
-        return state
-
-    @cached_property
-    def weights(self) -> Weights:
-        """The file of weights, loaded when first needed."""
-        return load_weights(self.weights_name)
-
-    def versions(self) -> dict[str, str]:
-        """Torch, and the weights' checksum."""
-        from importlib.metadata import version
-
-        return {"torch": version("torch"), "weights": self.weights.checksum}
-
-    def load(self) -> None:
-        """Import torch and build the networks.
-
-        With one thread: processes are forked from the one that has loaded, and the threads of an
-        OpenMP pool that had begun to work there would be missing in them.
-        """
-        import torch
-
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            _networks(self.weights)
-        finally:
-            torch.set_num_threads(threads)
+    def _prepare(self) -> None:
+        _networks(self.weights)
 
     def cells(self, shape: tuple[int, ...]) -> tuple[int, int, int]:
         """Rows and columns of cells of a picture, and the bits of each."""
@@ -145,15 +131,18 @@ class Generative:
     def _importance(self, budget: int) -> np.ndarray:
         """Class of each bit of a cell: 1, the fourth that moves pictures most, to 4.
 
-        A value's squared change under a flipped bit, times what a unit of it is in the picture,
-        as measured when the weights were exported; shared among the copies of a bit. The header
-        alone is of class 0.
+        What an error costs, shared among the copies of a bit: as measured through the decoder,
+        where a map of these weights is there; else a value's squared change under a flipped bit,
+        times what a unit of it is in a grey picture. The header alone is of class 0.
         """
-        code, plan = _code(self.weights, budget, self.labels), _layout(self.weights, budget)
-        weight = self.weights.arrays["code.importance"].astype(float)[plan.value]
-        moved = code.sensitivity()[plan.source] * weight / plan.copies[plan.value, plan.plane] ** 2
-        rank = np.argsort(np.argsort(-moved, kind="stable"))
-        return (1 + 4 * rank // budget).astype(np.uint8)
+        plan = _layout(self.weights, budget)
+        moved = sensitivity_map(self.weights, map_name(self.labels))
+        if moved is None:
+            weight = self.weights.arrays["code.importance"].astype(float)[plan.value]
+            code = _code(self.weights, budget, self.labels)
+            moved = code.sensitivity()[plan.source] * weight
+        moved = moved[:budget] / plan.copies[plan.value, plan.plane] ** 2
+        return 1 + importance_classes(moved, CLASSES)
 
     def decode(self, received: Received) -> Decoded:
         """Every bit pattern is a picture; only size and length can make it impossible."""
@@ -178,17 +167,12 @@ class Generative:
     def _estimate(self, received: Received, budget: int) -> tuple[np.ndarray, float | None]:
         """Values of cells given what arrived, and the bit error rate as far as it is known."""
         ber = received.ber if self.know_ber else None
-        bits = received.bits.unpack()[HEADER_BITS:].reshape(-1, budget)
-        if "llr" in self.wants and received.llr is not None:
-            seen = received.llr[HEADER_BITS:].reshape(-1, budget).astype(np.float64)
-            llr = np.clip(np.nan_to_num(seen), -CERTAIN, CERTAIN)
-            if ber is None and self.know_ber:  # what the LLRs themselves say
-                ber = float(np.mean(1 / (1 + np.exp(np.abs(llr)))))
-        else:
-            p = min(max(ber or 0.0, LEAST_BER), 0.5)
-            llr = (1.0 - 2.0 * bits) * np.log((1 - p) / p)
-        if "erasures" in self.wants and received.erasures is not None:
-            llr = np.where(received.erasures[HEADER_BITS:].reshape(-1, budget), 0.0, llr)
+        if not self.wants:
+            received = Received(received.bits)
+        llr = reliabilities(received, min(max(ber or 0.0, LEAST_BER), 0.5))
+        llr = llr[HEADER_BITS:].reshape(-1, budget)
+        if ber is None and self.know_ber and received.llr is not None:
+            ber = float(np.mean(1 / (1 + np.exp(np.abs(llr)))))  # what the LLRs themselves say
         code, plan = _code(self.weights, budget, self.labels), _layout(self.weights, budget)
         gather = np.zeros((budget, code.n_bits))
         gather[np.arange(budget), plan.source] = 1.0  # LLRs of copies add up
@@ -202,7 +186,7 @@ def _layout(weights: Weights, budget: int) -> Layout:
 
 
 @lru_cache(maxsize=8)
-def _code(weights: Weights, budget: int, labels: Labels) -> ProductCode:
+def _code(weights: Weights, budget: int, labels: str) -> ProductCode:
     """The quantisers of a budget, with the probabilities that training measured."""
     part = weights.part("code")
     quantisers = []
@@ -216,10 +200,16 @@ def _code(weights: Weights, budget: int, labels: Labels) -> ProductCode:
                 part[f"levels{width}"].astype(np.float64),
                 share / share.sum(),
                 part[f"thresholds{width}"].astype(np.float64),
-                label_table(width, labels),
+                label_table(width, "natural"),
             )
         )
+        quantisers[-1] = with_labels(quantisers[-1], labels)
     return ProductCode(quantisers)
+
+
+def map_name(labels: str) -> str:
+    """Under which a measured sensitivity map is kept: of the bits of the largest cell."""
+    return f"cell,labels={labels}"
 
 
 @lru_cache(maxsize=1)

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from gencomm.codecs.faces import SHAPE, SIDE
 from gencomm.weights import Weights
 
-SIDE = 64
-SHAPE = (SIDE, SIDE, 3)
 #: Samples of half a picture.
 HALF = SIDE * SIDE // 2 * 3
 #: Fractional bits of the mean, and of what components add to it.

@@ -9,21 +9,20 @@ channel-aware learned code has to beat.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cache, cached_property, lru_cache
-from typing import Any, ClassVar, Literal
+from functools import cache, lru_cache
+from typing import ClassVar, Literal
 
 import numpy as np
 
-from channels.bits import LLR_CERTAIN, PackedBits
-from gencomm.bitstream.labelling import Labels
+from gencomm.bitstream.index_assignment import with_labels
 from gencomm.bitstream.product_code import ProductCode
 from gencomm.bitstream.quantiser_design import allocate_bits, channel_optimised
 from gencomm.bitstream.scalar import ScalarQuantiser
-from gencomm.codecs.contract import Decoded, Encoded, Item, Received
-from gencomm.codecs.klt.basis import SHAPE, Basis
+from gencomm.codecs.faces import FaceCode
+from gencomm.codecs.fixed_length import check_choice, importance_classes
+from gencomm.codecs.klt.basis import Basis
 from gencomm.codecs.scalar_quantiser import generalised_gaussian, quantiser
-from gencomm.weights import Weights, load_weights
+from gencomm.weights import Weights
 
 #: Exponent of the generalised Gaussian that stands for every component. Kurtosis is 2.5 to 3.8:
 #: quantisers designed for each component's own samples gain less than 0.02 dB at 512 bits.
@@ -33,9 +32,10 @@ MAX_WIDTH = 9
 MAX_BITS = 2048
 #: Into so many classes of equal size the bits go by importance.
 CLASSES = 4
+LABELS = ("gray", "natural", "folded", "learnt")
 
 
-class KLT:
+class KLT(FaceCode):
     """Principal components of aligned faces of 64 x 64 pixels, in a fixed number of bits.
 
     Parameters
@@ -45,15 +45,18 @@ class KLT:
     design_ber : float
         Bit error rate that quantisers, their decoder and the bits of each component are designed
         for, 0 to below 0.5. 0 gives Lloyd-Max quantisers.
-    labels : {"gray", "natural", "folded"}, optional
+    labels : {"gray", "natural", "folded", "learnt"}, optional
         How quantiser cells become bits. By default Gray's without a design for the channel, and
         natural ones with it: cells are then merged until many single errors stay within a
         component's noise, for which natural labels leave the most room (0.3 dB better at a bit
-        error rate of 1e-2, 1.6 dB at 5e-2, than Gray's, each designed for).
+        error rate of 1e-2, 1.6 dB at 5e-2, than Gray's, each designed for). ``learnt`` labels are
+        found by annealing, such that one wrong bit costs least.
     decode : {"hard", "soft"}
-        ``hard`` takes bits as they come, at the error rate designed for. ``soft`` takes the mean
-        of what was sent given the LLRs, or given the link's mean bit error rate where there are
-        none.
+        ``hard`` takes bits as they come. ``soft`` takes the mean of what was sent given the LLRs,
+        or given the link's mean bit error rate where there are none.
+    know_ber : bool
+        Whether the hard decoder may use the link's mean bit error rate, where that is known. If
+        not, it assumes the rate designed for.
     weights : str, optional
         A file of weights in place of the one that comes with the package.
 
@@ -64,9 +67,6 @@ class KLT:
     """
 
     name = "klt"
-    modality: ClassVar[str] = "image"
-    wants: frozenset[str]
-    fixed_shape: ClassVar[tuple[int, ...]] = SHAPE
     #: On what is no face at all.
     min_psnr: ClassVar[float] = 12.0
 
@@ -74,111 +74,54 @@ class KLT:
         self,
         bits: int = 512,
         design_ber: float = 0.0,
-        labels: Labels | None = None,
+        labels: Literal["gray", "natural", "folded", "learnt"] | None = None,
         decode: Literal["hard", "soft"] = "hard",
+        know_ber: bool = False,
         weights: str | None = None,
     ):
         if not 1 <= bits <= MAX_BITS:
             raise ValueError(f"bits goes from 1 to {MAX_BITS}, got {bits}")
         if not 0 <= design_ber < 0.5:
             raise ValueError(f"design_ber goes from 0 to below 0.5, got {design_ber}")
-        self.bits, self.design_ber, self.soft = bits, design_ber, decode == "soft"
-        self.labels: Labels = labels or ("natural" if design_ber else "gray")
-        self.wants = frozenset({"llr", "erasures"} if self.soft else ())
-        self.weights_name = weights or self.name
+        # LLRs say as much as the error rate does
+        super().__init__(bits, design_ber, decode, know_ber or decode == "soft", weights)
+        self.labels = labels or ("natural" if design_ber else "gray")
+        check_choice("labels", self.labels, LABELS)
 
-    def __getstate__(self) -> dict[str, Any]:
-        state = self.__dict__.copy()
-        state.pop("weights", None)  # a worker loads its own
-        return state
-
-    @cached_property
-    def weights(self) -> Weights:
-        """The file of weights, loaded when first needed."""
-        return load_weights(self.weights_name)
-
-    def versions(self) -> dict[str, str]:
-        """The weights' checksum."""
-        return {"weights": self.weights.checksum}
-
-    def load(self) -> None:
-        """Read the weights and design the quantisers."""
+    def _prepare(self) -> None:
         _ = self._plan
 
     @property
     def _plan(self) -> tuple[Basis, ProductCode, np.ndarray]:
         return _planned(self.weights, self.bits, self.design_ber, self.labels)
 
-    def encode(self, item: Item) -> Encoded:
-        """Project, quantise, label.
-
-        Raises
-        ------
-        ValueError
-            The item is not a colour picture of 64 x 64 pixels.
-        """
-        return self.encode_batch([item])[0]
-
-    def encode_batch(self, items: Sequence[Item]) -> list[Encoded]:
-        """The same for a list, several times as fast."""
-        for item in items:
-            if item.value.dtype != np.uint8 or item.value.shape != SHAPE:
-                raise ValueError(
-                    f"klt takes aligned faces, uint8 of shape {SHAPE}; {item.id} is "
-                    f"{item.value.dtype} of shape {item.value.shape}"
-                )
-        basis, code, classes = self._plan
-        bits = code.encode(basis.analyse(np.stack([item.value for item in items])))
-        return [
-            Encoded(
-                PackedBits.from_bits(row), classes=classes, meta={"bpp": self.bits / item.pixels}
-            )
-            for row, item in zip(bits, items, strict=True)
-        ]
-
-    def decode(self, received: Received) -> Decoded:
-        """Every pattern of so many bits is a picture; other lengths are rejected."""
-        return self.decode_batch([received])[0]
-
-    def decode_batch(self, received: Sequence[Received]) -> list[Decoded]:
-        """The same for a list, several times as fast."""
-        out = [
-            Decoded.rejected(f"{one.bits.n_bits} bits where {self.bits} belong") for one in received
-        ]
-        whole = [k for k, one in enumerate(received) if one.bits.n_bits == self.bits]
-        if not whole:
-            return out
+    def _send(self, pictures: np.ndarray) -> np.ndarray:
+        """Project, quantise, label."""
         basis, code, _ = self._plan
-        if self.soft:
-            values = code.decode_llr(np.stack([self._llr(received[k]) for k in whole]))
-        else:
-            values = code.decode(
-                np.stack([received[k].bits.unpack() for k in whole]), self.design_ber
-            )
-        for k, picture in zip(whole, basis.synthesise(values), strict=True):
-            out[k] = Decoded(picture)
-        return out
+        return np.packbits(code.encode(basis.analyse(pictures)), axis=1)
 
-    def _llr(self, received: Received) -> np.ndarray:
-        """What is known of each bit: its LLR, or as much as the link's error rate says."""
-        if received.llr is not None:
-            llr = received.llr.astype(np.float64)
+    def _receive(self, received: np.ndarray, ber: float | None) -> np.ndarray:
+        basis, code, _ = self._plan
+        if received.dtype == np.uint8:
+            bits = np.unpackbits(received, axis=1, count=self.bits)
+            values = code.decode(bits, self.design_ber if ber is None else ber)
         else:
-            ber = self.design_ber if received.ber is None else min(received.ber, 0.5)
-            certain = np.log1p(-ber) - np.log(ber) if ber > 0 else LLR_CERTAIN
-            llr = certain * (1.0 - 2.0 * received.bits.unpack())
-        return llr if received.erasures is None else np.where(received.erasures, 0.0, llr)
+            values = code.decode_llr(received)
+        return basis.synthesise(values)
+
+    def _importance(self) -> np.ndarray:
+        return self._plan[2]
 
 
 @lru_cache(maxsize=64)
-def _quantiser(width: int, design_ber: float, labels: Labels) -> ScalarQuantiser:
-    start = quantiser(width, LAW, labels)
-    return channel_optimised(generalised_gaussian(LAW), width, design_ber, labels, start)
+def _quantiser(width: int, design_ber: float, labels: str) -> ScalarQuantiser:
+    start = with_labels(quantiser(width, LAW, "natural"), labels)
+    return channel_optimised(generalised_gaussian(LAW), width, design_ber, start=start)
 
 
 @lru_cache(maxsize=8)
 def _planned(
-    weights: Weights, bits: int, design_ber: float, labels: Labels
+    weights: Weights, bits: int, design_ber: float, labels: str
 ) -> tuple[Basis, ProductCode, np.ndarray]:
     """Components that get bits, their quantisers, and the class of each bit."""
     deviation = weights.arrays["deviation"].astype(np.float64)
@@ -195,5 +138,5 @@ def _planned(
         raise ValueError(f"bits is {bits}; {weights.name} has components for {widths.sum()}")
     quantisers = [_quantiser(int(widths[k]), design_ber, labels) for k in used]
     code = ProductCode(quantisers, scale=deviation[used])
-    rank = np.argsort(np.argsort(-code.sensitivity(), kind="stable"))
-    return Basis(weights, used), code, (CLASSES * rank // bits).astype(np.uint8)
+    # the components are orthonormal: a value's squared change is that of the picture's samples
+    return Basis(weights, used), code, importance_classes(code.sensitivity(), CLASSES)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gencomm.bitstream.index_assignment import learnt_labels
 from gencomm.codecs.ncode_joint.network import COUNT, JointCode
 from gencomm.nn.vector_code import COUNT as VECTORS
 from gencomm.nn.vector_code import WIDTH, VectorCode
@@ -19,6 +20,9 @@ BATCH = 8
 
 #: How far a step of the search goes; at 1 later steps undo what earlier ones gained.
 STEP = 0.5
+
+#: Exchanges tried for each vector where labels are annealed.
+EXCHANGES = 100
 
 
 class Networks:
@@ -143,12 +147,8 @@ class Networks:
         code.load_state_dict(trained.state_dict())
         code.double().eval()
         if labels != "learnt":
-            order = along_axis(code)
-            place = torch.arange(VECTORS)
-            label = place ^ (place >> 1) if labels == "gray" else place
-            source = torch.empty_like(order)
-            source[:, label] = order
-            rows = torch.arange(len(order))[:, None]
+            source = annealed(code) if labels == "annealed" else ruled(code, labels == "gray")
+            rows = torch.arange(len(source))[:, None]
             code.vectors.data = code.vectors.data[rows, source]
             code.probability.copy_(code.probability[rows, source])
         return code
@@ -159,6 +159,24 @@ def batches(rows: np.ndarray) -> list[np.ndarray]:
     missing = -len(rows) % BATCH
     whole = np.concatenate([rows, np.repeat(rows[-1:], missing, axis=0)])
     return np.split(whole, len(whole) // BATCH)
+
+
+def annealed(code: VectorCode) -> Tensor:
+    """Which vector gets each byte, that one wrong bit costs least; int64 (groups, 256)."""
+    table, share = code.table(0.0).detach().numpy(), code.probability.numpy()
+    learnt, found = np.arange(VECTORS), []
+    for levels, probability in zip(table, share, strict=True):
+        label = learnt_labels(levels, probability, [learnt], EXCHANGES)
+        found.append(torch.from_numpy(np.argsort(label)))
+    return torch.stack(found)
+
+
+def ruled(code: VectorCode, gray: bool) -> Tensor:
+    """Which vector gets each byte, in order along the axis or in Gray's; int64 (groups, 256)."""
+    order, place = along_axis(code), torch.arange(VECTORS)
+    source = torch.empty_like(order)
+    source[:, place ^ (place >> 1) if gray else place] = order
+    return source
 
 
 def along_axis(code: VectorCode) -> Tensor:

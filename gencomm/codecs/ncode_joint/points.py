@@ -1,9 +1,6 @@
-"""What the code is made for: sizes, rates and channels."""
+"""What the code is made for: rates and channels."""
 
 from __future__ import annotations
-
-SIDE = 64
-SHAPE = (SIDE, SIDE, 3)
 
 #: Bits of a picture, and how many principal values they are spent on.
 RATES = (256, 512, 1024)
