@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 
 import numpy as np
 import pytest
@@ -14,8 +15,9 @@ pytest.importorskip("safetensors")
 
 from torch import nn  # noqa: E402
 
+from gencomm.items import image_item  # noqa: E402
 from gencomm.training import Intervals, train  # noqa: E402
-from gencomm.training.card import Point, card  # noqa: E402
+from gencomm.training.card import Row, card, measure, table  # noqa: E402
 from gencomm.training.checkpoint import read_checkpoint, write_checkpoint  # noqa: E402
 from gencomm.training.data import data_path, load_pictures  # noqa: E402
 from gencomm.training.loop import load_recipe  # noqa: E402
@@ -269,10 +271,30 @@ def test_convolutions_take_an_orthogonal_step_in_any_layout(layout):
 
 
 def test_a_card_tells_what_was_measured():
-    points = [Point(0, 0.1234, 0.1231, 27.5, 0.91), Point(100, 1.1, 1.099, 37.25, 0.992)]
+    rows = [
+        Row("toy(quality=0)", 0.1234, 0.1231, [(27.5, 0.91)]),
+        Row("toy(quality=100)", 1.1, 1.099, [(37.25, 0.992)]),
+    ]
+    lines = table(rows, (0.0,), "MS-SSIM", "two pictures")
     state = {"step": 5000, "seconds": 5400, "history": "begun from others"}
-    text = card("toy", state, "abc", "Words.\n## Data", points)
-    assert "| 0 | 0.1234 (0.1231) | 27.50 | 0.9100 |" in text
+    text = card("toy", state, "abc", "Words.\n## Data", lines)
+    assert "| `toy(quality=0)` | 0.1234 (0.1231) | 27.50 / 0.9100 |" in text
     assert "5000 steps, 1.5 hours" in text
     assert "begun from others" in text
     assert "`abc`" in text
+    assert "channel" not in text
+
+
+def test_a_card_of_a_code_of_fixed_length_has_a_column_for_each_error_rate():
+    rng = np.random.default_rng(0)
+    items = [image_item(f"p{k}", rng.integers(0, 256, (32, 40, 3), np.uint8)) for k in range(2)]
+    row = measure("raw(labels=natural)", items, (0.0, 0.25), "ssim")
+    assert row.bpp == 24 + 15 * 33 / (32 * 40)  # samples, and the size fifteen times
+    assert row.estimated is None
+    assert row.scores[0][0] > 90
+    assert row.scores[0][1] == 1
+    # a wrong bit k of 8 moves a sample by 2**k: p (4**8 - 1) / 3, and less what errors share
+    assert row.scores[1][0] == pytest.approx(10 * math.log10(3 * 255**2 / (0.25 * 65535)), abs=0.2)
+    lines = table([row], (0.0, 0.25), "SSIM", "noise")
+    assert "| codec | bpp | BER 0 | BER 0.25 |" in lines
+    assert "whose error rate the receiver knows" in lines[0]

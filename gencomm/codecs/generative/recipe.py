@@ -95,6 +95,8 @@ class GenerativeRecipe:
 
     train_set, validation_set, monitor_set = "photos.npz", "photos_val.npz", "kodak.npz"
     card = CARD
+    #: What the card measures.
+    measured = tuple(f"generative(bpp={bpp:g})" for bpp in (0.05, 0.1, 0.15, 0.25, 0.4, 0.5))
     side, batch = 192, 4
     learning_rate, warmup, clip_norm, ema = 5e-4, 100, 1.0, 0.9995
     #: The transform's linear path is near its optimum; gains have gradients of their own scale.
