@@ -73,6 +73,10 @@ class ContextTables:
         Where steps of scale begin, `lowest` being the first.
     tables : Tables
         Channel after channel.
+    places : tuple of uint32 (coarse, h, w) and (fine, 2h, 2w), or None
+        Added to scales at each place, of planes of this size alone.
+    checks : tuple of int
+        Channels after which a stream has a check, besides the end.
     """
 
     same: np.ndarray
@@ -87,6 +91,8 @@ class ContextTables:
     thresholds: np.ndarray
     lowest: int
     tables: Tables
+    places: tuple[np.ndarray, np.ndarray] | None = None
+    checks: tuple[int, ...] = CHECKS
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> ContextTables:
@@ -103,7 +109,14 @@ class ContextTables:
         steps = {name: arrays[name].astype(np.int64) for name in ("first", "count")}
         if int(steps["count"].sum()) != len(tables):
             raise ValueError("the tables are not as many as the channels say")
-        return cls(**whole, **steps, lowest=int(arrays["lowest"][0]), tables=tables)
+        found: dict[str, Any] = {}
+        if "places.coarse" in arrays:
+            found["places"] = tuple(
+                arrays[f"places.{plane}"].astype(np.float64) for plane in ("coarse", "fine")
+            )
+        if "checks" in arrays:
+            found["checks"] = tuple(arrays["checks"].tolist())
+        return cls(**whole, **steps, lowest=int(arrays["lowest"][0]), tables=tables, **found)
 
     @property
     def coarse(self) -> int:
@@ -206,7 +219,7 @@ class LatentCoder:
                         later = _Fine(self, state)
                     sent = None if fine is None else fine[channel - k]
                     planes[1][channel - k] = later.channel(channel, code, sent)
-                if channel + 1 in CHECKS or channel + 1 == channels:
+                if channel + 1 in self.context.checks or channel + 1 == channels:
                     check()
                     sound = channel + 1
         except StreamDamaged:
@@ -240,6 +253,8 @@ class _Coarse:
         context, shape = self.coder.context, self.known.shape[1:]
         scale = self.coder.base[c] + _product(context.same[c, :c], self.known[:c])
         scale += _product(context.near[c, :c], self.around[:c])
+        if context.places is not None:
+            scale += context.places[0][c]
         symbols, units = np.zeros(shape), np.zeros(shape)
         for k, (y, x) in enumerate(PASSES):
             here = (slice(y, None, 2), slice(x, None, 2))
@@ -270,6 +285,8 @@ class _Fine:
         scale = _product(context.same[k:, :k], coarse.known)
         scale += _product(context.near[k:, :k], coarse.around)
         self.scale = scale.repeat(2, 1).repeat(2, 2) + coder.base[k:, None, None]
+        if context.places is not None:
+            self.scale += context.places[1]
         self.known, self.around = np.zeros_like(self.scale), np.zeros_like(self.scale)
 
     def channel(self, c: int, code: Any, sent: np.ndarray | None) -> np.ndarray:

@@ -68,7 +68,12 @@ class MagnitudeContext(nn.Module):
         return self.log_same.exp() * before, self.log_near.exp() * before, self.log_own.exp()
 
     def forward(
-        self, coarse: Tensor, fine: Tensor, gain: Tensor, weight: Tensor
+        self,
+        coarse: Tensor,
+        fine: Tensor,
+        gain: Tensor,
+        weight: Tensor,
+        least: tuple[Tensor, Tensor] | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Scales of both planes and means of the coarse one.
 
@@ -80,6 +85,8 @@ class MagnitudeContext(nn.Module):
             That they were scaled by.
         weight : float32 (batch, rates)
             `interpolation` weights of the rate.
+        least : tuple of float32 (coarse, h, w) and (fine, 2h, 2w), optional
+            Added to scales at each place, in units of the channel's typical one: `Places.scales`.
 
         Returns
         -------
@@ -97,10 +104,14 @@ class MagnitudeContext(nn.Module):
         k = self.coarse
         scale_coarse = base[:, :k] + extra
         scale_coarse = scale_coarse + _mix(same[:k, :k], known) + _mix(near[:k, :k], around)
+        if least is not None:
+            scale_coarse = scale_coarse + least[0]
         up = F.interpolate(torch.cat([known, around], 1), scale_factor=2, mode="nearest")
         finer = fine.abs() * unit[:, k:]
         scale_fine = base[:, k:] + _mix(same[k:, :k], up[:, :k]) + _mix(near[k:, :k], up[:, k:])
         scale_fine = scale_fine + _mix(same[k:, k:], finer) + _mix(near[k:, k:], neighbours(finer))
+        if least is not None:
+            scale_fine = scale_fine + least[1]
         return mean, scale_coarse, scale_fine
 
     def _passes(self, coarse: Tensor, known: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
@@ -117,6 +128,59 @@ class MagnitudeContext(nn.Module):
                 extra = extra + now * _depthwise(known * done, own[k])
             done = done + now
         return mean, extra
+
+
+class Places(nn.Module):
+    """A mean and a part of the scale for every latent, where pictures are aligned and of one size.
+
+    An eye is always in the same place of an aligned face: its latents' means and spreads are known
+    before anything is sent.
+
+    Parameters
+    ----------
+    coarse, fine : int
+        Channels.
+    rows : int
+        Of the coarse plane, which is square.
+    """
+
+    #: What of a place's mean magnitude goes into its scale at the start; the rest is left to the
+    #: context.
+    SHARE = 0.4
+
+    def __init__(self, coarse: int, fine: int, rows: int):
+        super().__init__()
+        planes = (coarse, rows, rows), (fine, 2 * rows, 2 * rows)
+        self.mean_coarse, self.mean_fine = (nn.Parameter(torch.zeros(shape)) for shape in planes)
+        self.log_coarse, self.log_fine = (
+            nn.Parameter(torch.full(shape, self.SHARE).log()) for shape in planes
+        )
+
+    @property
+    def means(self) -> tuple[Tensor, Tensor]:
+        """Of the latents before their gain, (coarse, rows, rows) and (fine, 2 rows, 2 rows)."""
+        return self.mean_coarse, self.mean_fine
+
+    @property
+    def scales(self) -> tuple[Tensor, Tensor]:
+        """Added to the scales, in units of the channel's typical one; positive."""
+        return self.log_coarse.exp(), self.log_fine.exp()
+
+    @torch.no_grad()
+    def calibrate(self, coarse: Tensor, fine: Tensor) -> tuple[Tensor, Tensor]:
+        """Take means and magnitudes from latents (batch, channels, h, w); what is left of them."""
+        left = []
+        for y, mean, log in (
+            (coarse, self.mean_coarse, self.log_coarse),
+            (fine, self.mean_fine, self.log_fine),
+        ):
+            mean.copy_(y.mean(0))
+            rest = y - mean
+            size = rest.abs().mean(0)
+            relative = size / size.mean((1, 2), keepdim=True).clamp_min(1e-6)
+            log.copy_((self.SHARE * relative).clamp_min(1e-3).log())
+            left.append(rest)
+        return left[0], left[1]
 
 
 def neighbours(x: Tensor) -> Tensor:

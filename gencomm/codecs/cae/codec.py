@@ -29,8 +29,9 @@ TOP = 100.0
 #: Qualities are rounded to steps of one over this, about 0.7 % of rate each.
 STEPS = 4
 
-#: The bit for grey in the first byte of a stream; the others say which codec's it is.
-GREY = 0x01
+#: Bits in the first byte of a stream: grey, and of the one size that its weights are for, which the
+#: header then doesn't repeat. The others say which codec's it is.
+GREY, SIZED = 0x01, 0x02
 
 MAX_SIDE = 1 << 16
 MAX_PIXELS = 1 << 26
@@ -85,7 +86,8 @@ class CAE:
         where the picture has fewer than 16 rows of pixels for each. 1 by default: one stream, of
         which everything behind the first error is lost.
     weights : str, optional
-        A file of weights to use in place of those that come with the package.
+        A file of weights to use in place of those for photographs, or a name of others that come
+        with the package: ``cae_faces64`` for aligned faces of 64x64 pixels, in one slice.
 
     Notes
     -----
@@ -124,8 +126,29 @@ class CAE:
 
     @cached_property
     def weights(self) -> Weights:
-        """The file of weights, loaded when first needed."""
-        return load_weights(self.weights_name)
+        """The file of weights, loaded when first needed.
+
+        Raises
+        ------
+        ValueError
+            There is no such file, or it doesn't go with the other parameters.
+        """
+        weights = load_weights(self.weights_name)
+        if weights.state.get("side") and self.slices > 1:
+            raise ValueError(f"weights {weights.name} are for one slice, not {self.slices}")
+        return weights
+
+    @property
+    def fixed_shape(self) -> tuple[int, int, int] | None:
+        """The one shape that the weights are for, where they are for one."""
+        if self.weights_name == self.name:
+            return None  # without reading them
+        side = self._side
+        return (side, side, 3) if side else None
+
+    @property
+    def _side(self) -> int:
+        return int(self.weights.state.get("side", 0))
 
     def versions(self) -> dict[str, str]:
         """Range coder, torch, and the weights' checksum."""
@@ -146,6 +169,11 @@ class CAE:
             The item is no picture of uint8, grey or RGB, or has a side beyond MAX_SIDE.
         """
         picture = _picture(item, self.name)
+        if self._side and picture.shape[:2] != (self._side, self._side):
+            raise ValueError(
+                f"weights {self.weights.name} take pictures of {self._side} x {self._side} pixels; "
+                f"{item.id} has {picture.shape[1]} x {picture.shape[0]}"
+            )
         latents = self._networks().analyse(picture)
         grey = picture.ndim == 2
         if self.bpp is None:
@@ -174,8 +202,13 @@ class CAE:
             stream, cost = coder.encode(coarse[:, first:last], fine[:, 2 * first : 2 * last])
             streams.append(stream)
             estimate += cost
-        numbers = [self.version | (GREY if grey else 0), *size, step, len(streams)]
-        header = seal(pack_numbers([*numbers, *(len(stream) for stream in streams[:-1])]))
+        kind = self.version | (GREY if grey else 0)
+        if self._side:
+            numbers = [kind | SIZED, step]
+        else:
+            lengths = [len(stream) for stream in streams[:-1]]
+            numbers = [kind, *size, step, len(streams), *lengths]
+        header = seal(pack_numbers(numbers))
         return Encoded(
             PackedBits.from_bytes(header + b"".join(streams)),
             8 * len(header),
@@ -194,7 +227,7 @@ class CAE:
         """
         data = received.bits.to_bytes()
         try:
-            frame = read_frame(data, self.version)
+            frame = read_frame(data, self.version, self._side)
         except ValueError as error:
             return Decoded.rejected(str(error))
         limit = min(MAX_PIXELS, received.max_pixels or MAX_PIXELS)
@@ -231,7 +264,7 @@ class CAE:
         ValueError
             The header is damaged.
         """
-        frame = read_frame(data, self.version)
+        frame = read_frame(data, self.version, self._side)
         return self._symbols(data[frame.end :], frame)[0]
 
     def _symbols(self, data: bytes, frame: Frame) -> tuple[tuple[np.ndarray, np.ndarray], int, int]:
@@ -265,7 +298,7 @@ class CAE:
         return coarse, fine
 
 
-def read_frame(data: bytes, version: int = CAE.version) -> Frame:
+def read_frame(data: bytes, version: int = CAE.version, side: int = 0) -> Frame:
     """Read a stream's header.
 
     Parameters
@@ -273,6 +306,8 @@ def read_frame(data: bytes, version: int = CAE.version) -> Frame:
     data : bytes
     version : int
         Of the codec that it should be of.
+    side : int
+        When positive, of the pictures that the weights are for.
 
     Raises
     ------
@@ -280,6 +315,12 @@ def read_frame(data: bytes, version: int = CAE.version) -> Frame:
         It is damaged, or says what no encoder writes.
     """
     reader = HeaderReader(data)
+    if side:
+        kind, step = reader.number(), reader.number()
+        reader.check()
+        if kind & ~GREY != version | SIZED or step > TOP * STEPS:
+            raise ValueError("the header is of another format")
+        return Frame(side, side, bool(kind & GREY), step, [], reader.at)
     kind, height, width, step, slices = (reader.number() for _ in range(5))
     if not 1 <= slices <= MAX_SLICES:
         raise ValueError(f"the header claims {slices} slices")

@@ -19,6 +19,7 @@ from safetensors.numpy import save_file
 
 from gencomm.bitstream import context as bits
 from gencomm.bitstream.tables import Tables
+from gencomm.codecs.cae.faces import FACE_LAMBDAS, NAME, SIDE
 from gencomm.codecs.cae.network import CompressiveAutoencoder
 from gencomm.codecs.cae.recipe import LAMBDAS
 from gencomm.nn.gains import interpolation
@@ -26,6 +27,10 @@ from gencomm.nn.gains import interpolation
 #: Gains and bases are stored for so many rates in equal steps over the trained range; between
 #: them the nearest serves. Neighbours differ by 5 % in gain, which costs next to nothing.
 LEVELS = 41
+
+#: Channels after which a face's stream has a check, besides its end. Those of larger streams would
+#: take a seventh of 512 bits.
+FACE_CHECKS = (4, 16, 64)
 
 Network = TypeVar("Network", bound=CompressiveAutoencoder)
 
@@ -53,7 +58,7 @@ def context_arrays(network: CompressiveAutoencoder) -> dict[str, np.ndarray]:
     tables = Tables.build(in_order)
     lowest, highest = int(first.min()), int((first + count).max())
     edges = 2.0 ** (np.arange(lowest, highest) / bits.PER_OCTAVE + bits.SCALE_BITS)
-    return {
+    arrays = {
         "same": same.astype(np.uint32),
         "near": near.astype(np.uint32),
         "own": own.astype(np.uint32),
@@ -68,6 +73,12 @@ def context_arrays(network: CompressiveAutoencoder) -> dict[str, np.ndarray]:
         "frequencies": tables.frequencies,
         "reach": tables.reach,
     }
+    if network.places is not None:
+        for name, scale in zip(("coarse", "fine"), network.places.scales, strict=True):
+            whole = fixed(scale, bits.WEIGHT_BITS + bits.UNIT_BITS, 2**31)
+            arrays[f"places.{name}"] = whole.astype(np.uint32)
+        arrays["checks"] = np.array(FACE_CHECKS, np.int16)
+    return arrays
 
 
 def fixed(values: torch.Tensor | np.ndarray, places: int, largest: int) -> np.ndarray:
@@ -101,6 +112,8 @@ def pack(
     with torch.no_grad():
         whole |= {f"context.{name}": array for name, array in arrays(network).items()}
     state = state | {"lambdas": network.lambdas, "shape": asdict(network.shape)}
+    if network.side:
+        state |= {"side": network.side}
     save_file(
         {name: np.ascontiguousarray(array) for name, array in whole.items()},
         out,
@@ -119,7 +132,9 @@ def export(run: Path, out: Path, history: str = "") -> None:
     history : str
         What went before this run, for the card.
     """
-    pack(*load_run(CompressiveAutoencoder(LAMBDAS), run, history), out)
+    faces = read_safetensors(run)[1].get("recipe") == NAME
+    fresh = CompressiveAutoencoder(FACE_LAMBDAS, side=SIDE) if faces else None
+    pack(*load_run(fresh or CompressiveAutoencoder(LAMBDAS), run, history), out)
 
 
 def load_run(network: Network, run: Path, history: str) -> tuple[Network, dict[str, Any]]:

@@ -49,11 +49,12 @@ class Networks:
 
     def build(self, state: dict[str, Any]) -> CompressiveAutoencoder:
         """The network that a file's state describes, untrained."""
-        return CompressiveAutoencoder(tuple(state["lambdas"]), Shape(**state["shape"]))
+        side = state.get("side", 0)
+        return CompressiveAutoencoder(tuple(state["lambdas"]), Shape(**state["shape"]), side)
 
     @torch.no_grad()
     def analyse(self, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Latents of a picture before their gain.
+        """Latents of a picture before their gain, less the means of their places.
 
         Parameters
         ----------
@@ -80,6 +81,10 @@ class Networks:
                 parts = self.network.encoder(self.network.normalise(_tensor(tile)))
                 for plane, part, scale in zip((coarse, fine), parts, (1, 2), strict=True):
                     _put(plane, part[0].numpy(), y, x, scale)
+        places = self.network.places
+        if places is not None:
+            coarse -= places.mean_coarse.numpy()
+            fine -= places.mean_fine.numpy()
         return coarse, fine
 
     @torch.no_grad()
@@ -105,18 +110,20 @@ class Networks:
         """
         coarse, fine = symbols
         rows, columns = coarse.shape[1:]
+        places = self.network.places
+        means = (None, None) if places is None else places.means
         weight = interpolation(torch.tensor([position]), len(self.network.lambdas))
         whole = np.empty((3, rows * STRIDE, columns * STRIDE), np.uint8)
         for y in windows(rows, TILE, MARGIN):
             for x in windows(columns, TILE, MARGIN):
                 parts = []
-                for plane, scale, part in (
-                    (coarse, 1, inverse[: len(coarse)]),
-                    (fine, 2, inverse[len(coarse) :]),
+                for plane, scale, part, mean in (
+                    (coarse, 1, inverse[: len(coarse)], means[0]),
+                    (fine, 2, inverse[len(coarse) :], means[1]),
                 ):
                     cut = plane[:, _scaled(y.outer, scale), _scaled(x.outer, scale)]
-                    latent = cut.astype(np.float32) * part[:, None, None]
-                    parts.append(torch.from_numpy(latent)[None])
+                    latent = torch.from_numpy(cut.astype(np.float32) * part[:, None, None])
+                    parts.append((latent if mean is None else latent + mean)[None])
                 out = self.network.denormalise(self.network.decoder(*parts, weight))[0]
                 _put(whole, out.clamp(0, 255).round().byte().numpy(), y, x, STRIDE)
         return np.ascontiguousarray(whole[:, : size[0], : size[1]].transpose(1, 2, 0))

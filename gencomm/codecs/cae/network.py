@@ -27,7 +27,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gencomm.nn.context import MagnitudeContext
+from gencomm.nn.context import MagnitudeContext, Places
 from gencomm.nn.entropy import GaussianScaleMixture
 from gencomm.nn.gains import Gains, interpolation
 from gencomm.nn.layers import Stack, SubPixel, leaky
@@ -156,11 +156,14 @@ class CompressiveAutoencoder(nn.Module):
         Weight of the mean squared error (8-bit units) against bits per pixel at each rate,
         ascending.
     shape : Shape
+    side : int
+        When positive, a multiple of `STRIDE`: of aligned pictures of this side alone, whose latents
+        have a mean and a scale of their own at each place. Encoder and decoder are the same.
     """
 
-    def __init__(self, lambdas: tuple[float, ...], shape: Shape = Shape()):
+    def __init__(self, lambdas: tuple[float, ...], shape: Shape = Shape(), side: int = 0):
         super().__init__()
-        self.shape, self.lambdas = shape, lambdas
+        self.shape, self.lambdas, self.side = shape, lambdas, side
         self.encoder = Encoder(shape)
         self.decoder = Decoder(shape, len(lambdas))
         # A rounded orthonormal transform of step d has an error of d^2 / 12 a sample and gains
@@ -169,6 +172,7 @@ class CompressiveAutoencoder(nn.Module):
         self.gains = Gains(shape.coarse + shape.fine, start)
         self.prior = GaussianScaleMixture(shape.coarse + shape.fine)
         self.context = MagnitudeContext(shape.coarse, shape.fine, len(lambdas))
+        self.places = Places(shape.coarse, shape.fine, side // STRIDE) if side else None
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
         self._start_linear()
 
@@ -205,6 +209,8 @@ class CompressiveAutoencoder(nn.Module):
     def calibrate(self, x: Tensor) -> None:
         """Start the rate model from the latents of pictures, float (batch, 3, h, w), 0 to 255."""
         latents = self.encoder(self.normalise(x))
+        if self.places is not None:
+            latents = self.places.calibrate(*latents)
         self.prior.calibrate(torch.cat([y.std((0, 2, 3)) for y in latents]))
         self.context.calibrate(*latents)
 
@@ -232,13 +238,16 @@ class CompressiveAutoencoder(nn.Module):
         weight = interpolation(position, len(self.lambdas))
         gain, inverse = self.gains(weight)
         coarse, fine = self.encoder(self.normalise(x))
+        if self.places is not None:
+            coarse, fine = coarse - self.places.mean_coarse, fine - self.places.mean_fine
         split = [self.shape.coarse, self.shape.fine]
         gain_coarse, gain_fine = gain[:, :, None, None].split(split, 1)
         inverse_coarse, inverse_fine = inverse[:, :, None, None].split(split, 1)
         coarse, fine = coarse * gain_coarse, fine * gain_fine
         symbols = round_identity(coarse), round_identity(fine)
         with torch.autocast(x.device.type, enabled=False):
-            mean, scale_coarse, scale_fine = self.context(*symbols, gain, weight)
+            least = None if self.places is None else self.places.scales
+            mean, scale_coarse, scale_fine = self.context(*symbols, gain, weight, least)
         if self.training:
             coarse, fine = uniform_noise(coarse, generator), uniform_noise(fine, generator)
         else:
@@ -246,5 +255,7 @@ class CompressiveAutoencoder(nn.Module):
         bits = self.prior.bits(coarse - round_identity(mean), scale_coarse * gain_coarse)
         bits = bits + self.prior.bits(fine, scale_fine * gain_fine, first=self.shape.coarse)
         latents = symbols[0] * inverse_coarse, symbols[1] * inverse_fine
+        if self.places is not None:
+            latents = latents[0] + self.places.mean_coarse, latents[1] + self.places.mean_fine
         out = self.denormalise(self.decoder(*latents, weight))
         return clip_identity(out, 0, 255), bits

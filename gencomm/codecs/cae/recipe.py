@@ -167,4 +167,25 @@ def _code(network: nn.Module, picture: np.ndarray, position: int) -> tuple[Tenso
     return x, out, bits
 
 
-recipe = CAERecipe
+def recipe(distortion: str = "mse", domain: str = "photographs") -> CAERecipe:
+    """The recipe for photographs, or for aligned faces.
+
+    Parameters
+    ----------
+    distortion : {"mse", "ms_ssim"}
+    domain : {"photographs", "faces"}
+
+    Raises
+    ------
+    ValueError
+        No such distortion or domain, or one that the other can't go with.
+    """
+    if domain == "photographs":
+        return CAERecipe(distortion)
+    if domain != "faces":
+        raise ValueError(f"domain is photographs or faces, not {domain!r}")
+    if distortion != "mse":
+        raise ValueError("faces of 64x64 pixels are too small for MS-SSIM: distortion is mse")
+    from gencomm.codecs.cae.faces import FaceRecipe
+
+    return FaceRecipe()
