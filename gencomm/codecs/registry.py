@@ -25,6 +25,7 @@ CODECS = Registry(
         "block_dct": "gencomm.codecs.block_dct:BlockDCT",
         "generative": "gencomm.codecs.generative.codec:Generative",
         "klt": "gencomm.codecs.klt.codec:KLT",
+        "ncode": "gencomm.codecs.ncode.codec:NCode",
         "ncode_joint": "gencomm.codecs.ncode_joint.codec:NCodeJoint",
         "mjpeg": "gencomm.codecs.video.mpeg:MJPEG",
         "mpeg2": "gencomm.codecs.video.mpeg:MPEG2",

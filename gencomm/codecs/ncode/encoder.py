@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gencomm.bitstream.labelling import Labels
+from gencomm.codecs.faces import SIDE
 from gencomm.codecs.ncode.generator import DCGAN, Eigenfaces, Sizes, make_generator
-from gencomm.codecs.ncode.points import LATENTS, POINTS, SIDE, Law, quantiser
+from gencomm.codecs.ncode.points import LATENTS, POINTS, Law, quantiser
 from gencomm.nn.layers import Stack, leaky
 
 #: Beyond so much latents of the normal law get little gradient: their outermost levels are 1.97

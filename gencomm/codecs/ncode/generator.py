@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gencomm.codecs.ncode.points import LATENTS, SIDE, Law
+from gencomm.codecs.faces import SIDE
+from gencomm.codecs.ncode.points import LATENTS, Law
 from gencomm.codecs.ncode_joint.network import Basis
 from gencomm.nn.layers import Stack, leaky, silence
 

@@ -12,9 +12,6 @@ from gencomm.bitstream.labelling import Labels, label_table
 from gencomm.bitstream.product_code import ProductCode
 from gencomm.bitstream.scalar import ScalarQuantiser
 
-SIDE = 64
-SHAPE = (SIDE, SIDE, 3)
-
 #: Numbers that the generator takes.
 LATENTS = 200
 

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from gencomm.bitstream.labelling import Labels
+from gencomm.codecs.faces import SIDE
 from gencomm.codecs.ncode.card import CARD
 from gencomm.codecs.ncode.discriminator import FeatureHeads, make_discriminator
 from gencomm.codecs.ncode.encoder import NCode, transmit
 from gencomm.codecs.ncode.generator import GENERATORS, Eigenfaces, Sizes, make_generator
-from gencomm.codecs.ncode.points import LATENTS, POINTS, SIDE
+from gencomm.codecs.ncode.points import LATENTS, POINTS
 from gencomm.codecs.ncode_joint.recipe import PERCEPTUAL_WEIGHT
 from gencomm.codecs.ncode_joint.start import fit_basis
 from gencomm.nn.adversarial import gradient_penalty, non_saturating_loss
@@ -62,8 +63,8 @@ class NCodeRecipe:
         "generator", or "encoder", which goes on from the generator's weights.
     generator : str
         "eigenfaces" or "dcgan", the paper's.
-    aware : bool
-        Whether bits are flipped at random rates while the encoder learns.
+    aware : str
+        "yes" or "no": whether bits are flipped at random rates while the encoder learns.
     labels : str
         "gray" or "natural": what is flipped then.
     """
@@ -82,20 +83,21 @@ class NCodeRecipe:
         self,
         stage: str = "generator",
         generator: str = "eigenfaces",
-        aware: bool = False,
+        aware: str = "no",
         labels: Labels = "gray",
     ):
         for name, value, choices in (
             ("stage", stage, ("generator", "encoder")),
             ("generator", generator, GENERATORS),
+            ("aware", aware, ("yes", "no")),
             ("labels", labels, ("gray", "natural")),
         ):
             if value not in choices:
                 raise ValueError(f"{name} is {' or '.join(choices)}, not {value!r}")
-        self.encodes, self.aware, self.labels = stage == "encoder", aware, labels
+        self.encodes, self.aware, self.labels = stage == "encoder", aware == "yes", labels
         self.sizes = Sizes(generator)
         kind = "" if generator == "eigenfaces" else f"_{generator}"
-        self.name = f"ncode{kind}" + ("" if self.encodes else "_generator")
+        self.name = f"ncode{kind}{'_aware' * self.aware}{'_generator' * (not self.encodes)}"
         self.learning_rate = 1e-3 if self.encodes else 4e-4
         #: What the card measures.
         self.measured = [f"ncode(bits={bits})" for bits in POINTS] + [

@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gencomm.codecs.ncode_joint.points import DESIGNS, RATES, SIDE, VALUES
+from gencomm.codecs.faces import SIDE
+from gencomm.codecs.ncode_joint.points import DESIGNS, RATES, VALUES
 from gencomm.nn.conditions import BER_POINTS, ber_weights
 from gencomm.nn.layers import Stack, leaky, silence
 from gencomm.nn.vector_code import WIDTH, VectorCode

@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gencomm.codecs.faces import SIDE
 from gencomm.codecs.ncode_joint.network import JointCode
-from gencomm.codecs.ncode_joint.points import DESIGNS, RATES, SIDE
+from gencomm.codecs.ncode_joint.points import DESIGNS, RATES
 from gencomm.codecs.ncode_joint.start import begin
 from gencomm.nn.adversarial import PatchDiscriminator, adversarial_losses
 from gencomm.nn.losses import squared_error
