@@ -76,6 +76,9 @@ class Sent:
         Places of payload bits that came back wrong or were lost.
     by_frame, clean_by_frame : dict of str to float64 array, shape (frames,)
         Of a clip: scores of each frame.
+    codec_seconds : float
+        Processor time of the encoder and of the decoder, which decodes what was sent and, where it
+        differs, what came.
     """
 
     item: Item
@@ -96,6 +99,7 @@ class Sent:
     wrong: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     by_frame: dict[str, np.ndarray] = field(default_factory=dict)
     clean_by_frame: dict[str, np.ndarray] = field(default_factory=dict)
+    codec_seconds: float = 0.0
 
     @property
     def original(self) -> np.ndarray:
@@ -278,7 +282,8 @@ def send(
         if process.modality != what.modality:
             raise ValueError(f"{name} takes {process.modality}, and {what.id} is {what.modality}")
         link = Link.parse(channel, process.wants)
-        encoded = process.encode(what).encoded
+        encoding = process.encode(what)
+        encoded = encoding.encoded
         wire = to_wire(encoded, policy)
         stream = NoiseStream(seed, link.text, what.hash)
         batch = link.transmit(wire.payload, [trial], stream, wire.classes, units=wire.units)
@@ -313,6 +318,7 @@ def send(
         wrong=_wrong(wire.payload.data, batch),
         by_frame={name: some[-1] for name, some in frames.items()},
         clean_by_frame={name: some[0] for name, some in frames.items()},
+        codec_seconds=encoding.cpu + sum(outcome.cpu for outcome in outcomes),
     )
 
 

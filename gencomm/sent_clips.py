@@ -69,6 +69,11 @@ class SentClip:
         return dict(Counter(str(part.sent.status) for part in self.segments))
 
     @property
+    def codec_seconds(self) -> float:
+        """Processor time of the codec."""
+        return sum(part.sent.codec_seconds for part in self.segments)
+
+    @property
     def scores(self) -> dict[str, float]:
         """Metrics, as means over the frames."""
         return self._mean("scores")

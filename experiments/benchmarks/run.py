@@ -22,15 +22,21 @@ for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
 import channel_speed  # noqa: E402
 import codec_speed  # noqa: E402
 import fec_speed  # noqa: E402
+import video_speed  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
 HERE = Path(__file__).parent
 PACKAGES = (
     "numpy", "numba", "scipy", "commpy", "sionna-no-rt", "sionna", "torch",
-    "constriction", "pillow",
+    "constriction", "pillow", "av",
 )  # fmt: skip
-SECTIONS = {"channels": channel_speed, "fec": fec_speed, "codecs": codec_speed}
+SECTIONS = {
+    "channels": channel_speed,
+    "fec": fec_speed,
+    "codecs": codec_speed,
+    "video": video_speed,
+}
 
 
 def machine() -> dict:
