@@ -10,10 +10,13 @@ from torch.nn.utils.parametrizations import spectral_norm
 from gencomm.codecs.ncode.generator import begin_small
 from gencomm.nn.adversarial import adversarial_losses
 from gencomm.nn.layers import leaky
-from gencomm.nn.perceptual import LPIPS
+from gencomm.nn.perceptual import LAYERS, LPIPS
 
 #: Layers of AlexNet that are looked at, and their channels: 15, 7 and 3 places a side.
 SEEN = {0: 64, 1: 192, 4: 256}
+
+#: Pixels between places of the first layer.
+STRIDE = LAYERS[0][0]
 
 
 class FaceDiscriminator(nn.Module):
@@ -86,8 +89,17 @@ class FeatureHeads(nn.Module):
             for channels in SEEN.values()
         )
 
-    def losses(self, eyes: LPIPS, real: Tensor, made: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean losses of generator and heads; samples 0 to 255."""
+    def losses(
+        self, eyes: LPIPS, real: Tensor, made: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Mean losses of generator and heads; samples 0 to 255.
+
+        Pictures are seen from a random corner: the network's first layer looks at every fourth
+        pixel only, and from always the same ones the generator learns a grid.
+        """
+        corner = torch.randint(STRIDE, (2,), generator=generator, device=real.device).tolist()
+        rows, columns = (slice(first, first + real.shape[2] - STRIDE + 1) for first in corner)
+        real, made = real[:, :, rows, columns], made[:, :, rows, columns]
         with torch.no_grad():
             of_real = list(eyes.features(real))
         of_made = list(eyes.features(made))

@@ -115,9 +115,9 @@ class DCGAN(nn.Module):
         widths = [8 * sizes.dcgan, 4 * sizes.dcgan, 2 * sizes.dcgan, sizes.dcgan]
         layers: list[nn.Module] = [nn.ConvTranspose2d(LATENTS, widths[0], 4, bias=False)]
         for before, after in pairwise(widths):
-            layers += [batch_norm(before), nn.ReLU()]
+            layers += [BatchNorm(before), nn.ReLU()]
             layers.append(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=False))
-        layers += [batch_norm(widths[-1]), nn.ReLU()]
+        layers += [BatchNorm(widths[-1]), nn.ReLU()]
         layers.append(nn.ConvTranspose2d(widths[-1], 3, 4, stride=2, padding=1))
         self.layers = nn.Sequential(*layers)
         begin_small(self)
@@ -141,11 +141,22 @@ def make_generator(sizes: Sizes) -> Eigenfaces | DCGAN:
     return Eigenfaces(sizes) if sizes.generator == "eigenfaces" else DCGAN(sizes)
 
 
-def batch_norm(channels: int) -> nn.BatchNorm2d:
-    """Batch normalisation that doesn't count batches: a moving average can't follow a count."""
-    layer = nn.BatchNorm2d(channels)
-    layer.num_batches_tracked = None
-    return layer
+class BatchNorm(nn.Module):
+    """Batch normalisation (Ioffe and Szegedy 2015) that counts no batches.
+
+    A moving average of the weights can follow `torch.nn.BatchNorm2d` in all but its counter.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("variance", torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """By the batch's statistics in training, by their moving average else."""
+        return F.batch_norm(x, self.mean, self.variance, self.weight, self.bias, self.training)
 
 
 def begin_small(network: nn.Module) -> None:

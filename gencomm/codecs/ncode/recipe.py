@@ -154,7 +154,7 @@ class NCodeRecipe:
             loss = loss + PENALTY * penalty
             numbers = {"real": of_real.mean(), "made": of_made.mean(), "slope": penalty.detach()}
             if isinstance(network.generator, Eigenfaces):
-                deceive, tell = network.heads.losses(self.eyes.to(x.device), x, made)
+                deceive, tell = network.heads.losses(self.eyes.to(x.device), x, made, generator)
                 loss = loss + FEATURES * (deceive + tell)
                 numbers |= {"deceive": deceive.detach(), "tell": tell.detach()}
         return loss, numbers
