@@ -209,7 +209,7 @@ def _code(weights: Weights, budget: int, labels: str) -> ProductCode:
 
 def map_name(labels: str) -> str:
     """Under which a measured sensitivity map is kept: of the bits of the largest cell."""
-    return f"cell,labels={labels}"
+    return f"cell, labels={labels}"
 
 
 @lru_cache(maxsize=1)

@@ -113,7 +113,12 @@ def _classes(weights: Weights, bits: int, design: float, labels: str) -> np.ndar
     As measured, where the weights have a map of it; else by how far a flipped bit moves values.
     """
     networks = _networks(weights)  # also where a map is there: this is what `load` calls
-    importance = sensitivity_map(weights, f"bits={bits}, design_ber={design:g}, labels={labels}")
+    importance = sensitivity_map(weights, map_name(bits, design, labels))
     if importance is None:
         importance = networks.importance(bits, design, labels)
     return importance_classes(importance, CLASSES)
+
+
+def map_name(bits: int, design: float, labels: str) -> str:
+    """Under which a measured sensitivity map is kept."""
+    return f"bits={bits}, design_ber={design:g}, labels={labels}"
