@@ -98,7 +98,7 @@ class NCodeRecipe:
         self.sizes = Sizes(generator)
         kind = "" if generator == "eigenfaces" else f"_{generator}"
         self.name = f"ncode{kind}{'_aware' * self.aware}{'_generator' * (not self.encodes)}"
-        self.learning_rate = 1e-3 if self.encodes else 4e-4
+        self.learning_rate = 1e-3 if self.encodes else 8e-4
         #: What the card measures.
         self.measured = [f"ncode(bits={bits})" for bits in POINTS] + [
             "ncode(bits=512, labels=natural)",
