@@ -6,7 +6,7 @@ Means, tables and values follow from the stream and from the integers in the fil
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 from gencomm.bitstream import exact
 from gencomm.bitstream.context import LARGEST_SYMBOL, PASSES
 from gencomm.bitstream.exact import Convolution, activate, check_bounds, output, strips
-from gencomm.bitstream.range_coding import Models, StreamDamaged, SymbolDecoder, SymbolEncoder
+from gencomm.bitstream.range_coding import Models, SymbolDecoder, SymbolEncoder
 from gencomm.bitstream.tables import Tables
 
 #: Fractional bits of values and means; of what one step is worth in typical magnitudes, and of
@@ -40,8 +40,8 @@ STEPS_A_NEPER = round(PER_OCTAVE / np.log(2) * 2**12)
 #: Symbols coded in one call, at most, where a channel has fewer.
 BLOCK = 1 << 20
 
-#: Codes the symbols of some channels: first channel, tables (n, h, w), means (n, h, w), and where
-#: they lie in the group; gives whole numbers of steps.
+#: Codes the symbols of some channels: first channel, tables and means (n, slices, h, w), and where
+#: they lie in the group's planes; gives whole numbers of steps.
 Code = Callable[[int, np.ndarray, np.ndarray, tuple[slice, ...]], np.ndarray]
 
 
@@ -171,16 +171,23 @@ class ConditionalCoder:
         self.coarse = sum(len(one.head.out.matrix) // 2 for one in model.coarse)
         self.channels = self.coarse + sum(len(one.head.out.matrix) // 2 for one in model.fine)
 
-    def encode(self, coarse: np.ndarray, fine: np.ndarray) -> tuple[bytes, float]:
-        """Quantise and code planes, float32 (coarse, h, w) and (fine, 2h, 2w), in steps.
+    def encode(self, coarse: np.ndarray, fine: np.ndarray) -> tuple[list[bytes], float]:
+        """Quantise and code the planes of slices of one size, each to a stream of its own.
+
+        Parameters
+        ----------
+        coarse : float32 (coarse, slices, h, w)
+        fine : float32 (fine, slices, 2h, 2w)
+            In steps.
 
         Returns
         -------
-        stream : bytes
+        streams : list of bytes
         estimate : float
-            Bits that the tables say it takes.
+            Bits that the tables say they take together.
         """
-        encoder, estimate = SymbolEncoder(self.models), 0.0
+        count = coarse.shape[1]
+        encoder, estimate = SymbolEncoder(self.models, count), 0.0
 
         def code(
             channel: int, tables: np.ndarray, mean: np.ndarray, where: tuple[slice, ...]
@@ -190,21 +197,22 @@ class ConditionalCoder:
             part = slice(channel - first, channel - first + len(tables))
             distance = plane[(part, *where)] - mean / 2**VALUE_BITS
             symbols = self._rounded(distance, tables, channel)
-            flat = symbols.ravel(), tables.ravel()
+            flat = _by_slice(symbols), _by_slice(tables)
             encoder.put(*flat)
-            estimate += self.model.tables.bits(*flat)
+            estimate += self.model.tables.bits(*(one.ravel() for one in flat))
             return symbols
 
-        def check() -> None:
+        def check() -> np.ndarray:
             nonlocal estimate
             encoder.check()
-            estimate += 8
+            estimate += 8 * count
+            return np.ones(count, bool)
 
         self._walk(code, check, *coarse.shape[1:])
         return encoder.to_bytes(), estimate
 
     def _rounded(self, distance: np.ndarray, tables: np.ndarray, channel: int) -> np.ndarray:
-        """Whole steps for distances from the mean (n, h, w): the nearest number, or the next
+        """Whole steps for distances from the mean (n, ...): the nearest number, or the next
         towards zero where that is cheaper by more than its error is worth.
         """
         steps = np.clip(np.rint(distance), -LARGEST_SYMBOL, LARGEST_SYMBOL).astype(np.int32)
@@ -217,85 +225,98 @@ class ConditionalCoder:
         steps[where] = np.where(saved > lost * worth[channel + where[0]], less, near)
         return steps
 
-    def decode(self, data: bytes, rows: int, columns: int) -> tuple[np.ndarray, np.ndarray, int]:
-        """Decode as far as the stream is sound.
+    def decode(
+        self, streams: Sequence[bytes], rows: int, columns: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Decode slices of one size as far as their streams are sound.
 
         Parameters
         ----------
-        data : bytes
+        streams : sequence of bytes
             Any.
         rows, columns : int
-            Of the coarse plane.
+            Of the coarse plane of each.
 
         Returns
         -------
-        coarse : int32 (coarse, rows, columns)
-        fine : int32 (fine, 2 rows, 2 columns)
+        coarse : int32 (coarse, slices, rows, columns)
+        fine : int32 (fine, slices, 2 rows, 2 columns)
             With VALUE_BITS fractional bits. Behind the damage latents have their means, as far as
             these follow from what is sound; all are zero where nothing is.
-        sound : int
+        sound : int64 (slices,)
             How many channels, in order, are.
         """
-        decoder = SymbolDecoder(data, self.models)
+        decoder = SymbolDecoder(streams, self.models)
 
         def code(
             channel: int, tables: np.ndarray, mean: np.ndarray, where: tuple[slice, ...]
         ) -> np.ndarray:
-            symbols = decoder.get(tables.ravel()).reshape(tables.shape)
+            got = decoder.get(_by_slice(tables))
+            symbols = got.reshape(tables.shape[1], len(tables), *tables.shape[2:]).swapaxes(0, 1)
             return np.clip(symbols, -LARGEST_SYMBOL, LARGEST_SYMBOL)
 
-        return self._walk(code, decoder.check, rows, columns)
+        def check() -> np.ndarray:
+            decoder.check()
+            return decoder.alive.copy()
+
+        return self._walk(code, check, len(streams), rows, columns)
 
     def _walk(
-        self, code: Code, check: Callable[[], None], rows: int, columns: int
-    ) -> tuple[np.ndarray, np.ndarray, int]:
-        """Go through all groups in order; `code` writes or reads the symbols of each."""
-        state: Any = _Coarse(self, rows, columns)
-        planes, first, sound = [], 0, 0
+        self, code: Code, check: Callable[[], np.ndarray], slices: int, rows: int, columns: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Go through all groups in order; `code` writes or reads the symbols of each, `check` says
+        which slices are sound so far.
+        """
+        state: Any = _Coarse(self, slices, rows, columns)
+        planes, first = [], 0
+        alive, sound = np.ones(slices, bool), np.zeros(slices, int)
         for number in range(len(self.model.coarse) + len(self.model.fine)):
             if number == len(self.model.coarse):
                 state = _Fine(self, state)
-            values = None
-            if sound == first:
-                try:
-                    values = state.group(first, code)
-                    check()
-                    sound += len(values)
-                except StreamDamaged:
-                    if not first:
-                        break
-                    values = None
-            if values is None:
-                values = state.group(first, _nothing)
+            values = state.group(first, code)
+            if alive.any():
+                before, alive = alive, check()
+                lost = np.flatnonzero(before & ~alive)
+                if lost.size:  # what was read of this group is worth nothing
+                    values[:, lost] = state.group(first, _nothing, lost)
             state.add(first, values)
             planes.append(values)
             first += len(values)
-        if not planes:
-            fine = np.zeros((self.channels - self.coarse, 2 * rows, 2 * columns), np.int32)
-            return np.zeros((self.coarse, rows, columns), np.int32), fine, 0
+            sound[alive] = first
+            if not sound.any():
+                break
         cut = len(self.model.coarse)
-        return np.concatenate(planes[:cut]), np.concatenate(planes[cut:]), sound
+        if len(planes) <= cut:
+            coarse = np.zeros((self.coarse, slices, rows, columns), np.int32)
+            fine = np.zeros((self.channels - self.coarse, slices, 2 * rows, 2 * columns), np.int32)
+            return coarse, fine, sound
+        coarse, fine = np.concatenate(planes[:cut]), np.concatenate(planes[cut:])
+        for plane in (coarse, fine):
+            plane[:, sound == 0] = 0
+        return coarse, fine, sound
 
     def head(
         self, head: Head, hidden: np.ndarray, channels: slice
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Means, without the linear prediction, and tables from sums of hidden features."""
-        hidden += head.rate[self.level][:, None, None]
-        whole = slice(0, hidden.shape[1])
+        """Means, without the linear prediction, and tables from sums of hidden features (width,
+        slices, h, w).
+        """
+        hidden += head.rate[self.level][:, None, None, None]
+        whole = slice(0, hidden.shape[2])
         given = output(head.out(activate(head.mid(activate(hidden), whole)), whole))
         mean, scale = np.split(given, 2)
         model = self.model
-        mean *= model.span[self.level, channels, None, None]
+        mean *= model.span[self.level, channels, None, None, None]
         mean = np.floor(mean / 2 ** (exact.OUTPUT_BITS + SPAN_BITS - VALUE_BITS))
-        scale = scale * STEPS_A_NEPER + model.base[self.level, channels, None, None]
+        scale = scale * STEPS_A_NEPER + model.base[self.level, channels, None, None, None]
         step = np.floor(scale / 2**STEP_BITS).astype(np.int64)
-        step -= model.first[channels, None, None]
-        step = np.clip(step, 0, model.count[channels, None, None] - 1)
-        return mean, (self.start[:-1][channels, None, None] + step).astype(np.int32)
+        step -= model.first[channels, None, None, None]
+        step = np.clip(step, 0, model.count[channels, None, None, None] - 1)
+        return mean, (self.start[:-1][channels, None, None, None] + step).astype(np.int32)
 
     def companded(self, values: np.ndarray, channels: slice) -> np.ndarray:
         """`gencomm.nn.conditional.compand` of values, as activations, float32."""
-        sizes = np.abs(values) * self.model.unit[self.level, channels, None, None]
+        sizes = np.abs(values) * self.model.unit[self.level, channels, None, None, None]
         sizes = np.floor(sizes / 2 ** (VALUE_BITS + UNIT_BITS - MAGNITUDE_BITS))
         np.minimum(sizes, MAX_MAGNITUDE, out=sizes)
         # A square root is rounded to the nearest by every machine that follows IEEE 754, and that
@@ -312,11 +333,16 @@ def _nothing(
     return np.zeros(tables.shape, np.int32)
 
 
+def _by_slice(planes: np.ndarray) -> np.ndarray:
+    """(n, slices, h, w) -> (slices, n h w), as the streams have them."""
+    return planes.swapaxes(0, 1).reshape(planes.shape[1], -1)
+
+
 def _coded(
     code: Code, first: int, tables: np.ndarray, mean: np.ndarray, where: tuple[slice, ...]
 ) -> np.ndarray:
     """Values of some channels: symbols in blocks of channels, and the means added."""
-    step = max(1, BLOCK // max(tables[0].size, 1))
+    step = max(1, BLOCK // max(tables[0, 0].size, 1))
     values = np.empty(tables.shape, np.int32)
     for at in range(0, len(tables), step):
         part = slice(at, at + step)
@@ -326,46 +352,56 @@ def _coded(
 
 
 def _padded(planes: np.ndarray) -> np.ndarray:
-    return np.pad(planes, ((0, 0), (1, 1), (1, 1)))
+    return np.pad(planes, ((0, 0), (0, 0), (1, 1), (1, 1)))
+
+
+def _of(known: list[np.ndarray], chosen: np.ndarray | None) -> np.ndarray | None:
+    """Planes put together, of all slices or of some; None where there are none."""
+    if not known:
+        return None
+    return np.concatenate(known if chosen is None else [planes[:, chosen] for planes in known])
 
 
 class _Coarse:
     """Features of the coarse plane, filled in group by group, with a border of zeros."""
 
-    def __init__(self, coder: ConditionalCoder, rows: int, columns: int):
-        self.coder, self.rows, self.columns = coder, rows, columns
+    def __init__(self, coder: ConditionalCoder, slices: int, rows: int, columns: int):
+        self.coder, self.shape = coder, (slices, rows, columns)
         self.known: list[np.ndarray] = []
 
-    def group(self, first: int, code: Code) -> np.ndarray:
-        """Code one group in passes; its values."""
+    def group(self, first: int, code: Code, chosen: np.ndarray | None = None) -> np.ndarray:
+        """Code one group in passes, of all slices or of some; its values."""
         coder, number = self.coder, len(self.known)
         network = coder.model.coarse[number]
         count = len(network.head.out.matrix) // 2
         channels = slice(first, first + count)
-        values = np.zeros((count, self.rows, self.columns), np.int32)
-        known = np.concatenate(self.known) if self.known else None
-        own = np.zeros((2 * count, self.rows + 2, self.columns + 2), np.float32)
-        window = np.zeros((count, self.rows + 2, self.columns + 2))
+        slices, *size = self.shape if chosen is None else (chosen.size, *self.shape[1:])
+        values = np.zeros((count, slices, *size), np.int32)
+        known = _of(self.known, chosen)
+        own = _padded(np.zeros((2 * count, slices, *size), np.float32))
+        window = _padded(np.zeros(values.shape))
         for k, (row, column) in enumerate(PASSES):
-            where = (slice(row, None, 2), slice(column, None, 2))
+            where = (slice(None), slice(row, None, 2), slice(column, None, 2))
             shape = values[0][where].shape
             if 0 in shape:
                 continue
             mean, tables = np.empty((count, *shape)), np.empty((count, *shape), np.int32)
-            for rows in strips(*shape):
-                hidden = np.zeros((len(network.head.mid.matrix), rows.stop - rows.start, shape[1]))
+            for rows in strips(shape[1], slices * shape[2]):
+                hidden = np.zeros(
+                    (len(network.head.mid.matrix), slices, rows.stop - rows.start, shape[2])
+                )
                 if network.before is not None and known is not None:
                     hidden += network.before(known, rows, (row, column), 2)
                 if k:
                     hidden += network.own[k - 1](own, rows, (row, column), 2)
-                mean[:, rows], tables[:, rows] = coder.head(network.head, hidden, channels)
+                mean[:, :, rows], tables[:, :, rows] = coder.head(network.head, hidden, channels)
             if k:
                 mean += _linear(window, network.linear[k - 1], where, shape)
             np.clip(mean, -LARGEST_VALUE, LARGEST_VALUE, out=mean)
-            values[:, where[0], where[1]] = _coded(code, first, tables, mean, where)
+            values[(slice(None), *where)] = _coded(code, first, tables, mean, where)
             if k < len(PASSES) - 1:
-                window[:, 1:-1, 1:-1] = values
-                own[:, 1:-1, 1:-1] = _both(coder, values, channels)
+                window[..., 1:-1, 1:-1] = values
+                own[..., 1:-1, 1:-1] = _both(coder, values, channels)
         return values
 
     def add(self, first: int, values: np.ndarray) -> None:
@@ -381,13 +417,13 @@ def _both(coder: ConditionalCoder, values: np.ndarray, channels: slice) -> np.nd
 def _linear(
     window: np.ndarray, weight: np.ndarray, where: tuple[slice, ...], shape: tuple[int, ...]
 ) -> np.ndarray:
-    """Each channel's prediction from its neighbours, (channels, h, w), as values."""
+    """Each channel's prediction from its neighbours, (channels, slices, h, w), as values."""
     total = np.zeros((len(window), *shape))
-    height, width = window.shape[1] - 2, window.shape[2] - 2
+    height, width = window.shape[2] - 2, window.shape[3] - 2
     for y in range(3):
         for x in range(3):
-            near = window[:, y : y + height, x : x + width][:, where[0], where[1]]
-            total += weight[:, y, x, None, None] * near
+            near = window[..., y : y + height, x : x + width][(slice(None), *where)]
+            total += weight[:, y, x, None, None, None] * near
     return np.floor(total / 2**LINEAR_BITS)
 
 
@@ -397,35 +433,36 @@ class _Fine:
     def __init__(self, coder: ConditionalCoder, coarse: _Coarse):
         self.coder = coder
         model, known = coder.model, np.concatenate(coarse.known)
-        rows, columns = coarse.rows, coarse.columns
-        self.rows, self.columns = 2 * rows, 2 * columns
-        bridge = np.empty((len(model.spread.matrix) // 4, rows, 2, columns, 2), np.float32)
-        for part in strips(rows, columns):
+        slices, rows, columns = coarse.shape
+        self.shape = slices, 2 * rows, 2 * columns
+        width = len(model.spread.matrix) // 4
+        bridge = np.empty((width, slices, rows, 2, columns, 2), np.float32)
+        for part in strips(rows, slices * columns):
             hidden = activate(model.bridge(known, part))
-            spread = activate(model.spread(hidden, slice(0, hidden.shape[1])))
-            four = spread.reshape(-1, 2, 2, *spread.shape[1:])
-            bridge[:, part] = four.transpose(0, 3, 1, 4, 2)
-        self.here = [bridge.reshape(-1, self.rows, self.columns)]
+            spread = activate(model.spread(hidden, slice(0, hidden.shape[2])))
+            four = spread.reshape(width, 2, 2, *spread.shape[1:])
+            bridge[:, :, part] = four.transpose(0, 3, 4, 1, 5, 2)
+        self.here = [bridge.reshape(width, *self.shape)]
         self.around: list[np.ndarray] = []
 
-    def group(self, first: int, code: Code) -> np.ndarray:
-        """Code one group; its values."""
+    def group(self, first: int, code: Code, chosen: np.ndarray | None = None) -> np.ndarray:
+        """Code one group, of all slices or of some; its values."""
         coder = self.coder
         network = coder.model.fine[len(self.around)]
         count = len(network.head.out.matrix) // 2
         channels = slice(first, first + count)
-        here = np.concatenate(self.here)
-        around = np.concatenate(self.around) if self.around else None
-        shape = (count, self.rows, self.columns)
+        here, around = _of(self.here, chosen), _of(self.around, chosen)
+        assert here is not None
+        _, slices, height, width = here.shape
+        shape = (count, slices, height, width)
         mean, tables = np.empty(shape, np.float32), np.empty(shape, np.int32)
-        for rows in strips(self.rows, self.columns):
+        for rows in strips(height, slices * width):
             hidden = network.here(here, rows)
             if network.around is not None and around is not None:
                 hidden += network.around(around, rows)
-            found, tables[:, rows] = coder.head(network.head, hidden, channels)
-            mean[:, rows] = np.clip(found, -LARGEST_VALUE, LARGEST_VALUE)
-        whole = (slice(None), slice(None))
-        return _coded(code, first, tables, mean, whole)
+            found, tables[:, :, rows] = coder.head(network.head, hidden, channels)
+            mean[:, :, rows] = np.clip(found, -LARGEST_VALUE, LARGEST_VALUE)
+        return _coded(code, first, tables, mean, (slice(None),) * 3)
 
     def add(self, first: int, values: np.ndarray) -> None:
         """Make a group known to those after it."""

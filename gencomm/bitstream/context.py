@@ -7,12 +7,14 @@ decoders agree with encoders to the last bit.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from gencomm.bitstream.range_coding import Models, StreamDamaged, SymbolDecoder, SymbolEncoder
+from gencomm.bitstream.range_coding import Models, SymbolDecoder, SymbolEncoder
 from gencomm.bitstream.tables import Tables
 
 #: Fractional bits of weights, of magnitudes in units of the typical one, and of gains; of means.
@@ -142,90 +144,85 @@ class LatentCoder:
         )
         self.start = np.concatenate([[0], np.cumsum(context.count)])
 
-    def encode(self, coarse: np.ndarray, fine: np.ndarray) -> tuple[bytes, float]:
-        """Code int planes (coarse, h, w) and (fine, 2h, 2w), magnitudes up to LARGEST_SYMBOL.
+    def encode(self, coarse: np.ndarray, fine: np.ndarray) -> tuple[list[bytes], float]:
+        """Code the planes of slices of one size, each to a stream of its own.
+
+        Parameters
+        ----------
+        coarse : int (coarse, slices, h, w)
+        fine : int (fine, slices, 2h, 2w)
+            Magnitudes up to LARGEST_SYMBOL.
 
         Returns
         -------
-        stream : bytes
+        streams : list of bytes
         estimate : float
-            Bits that the tables say it takes.
+            Bits that the tables say they take together.
         """
-        encoder, estimate = SymbolEncoder(self.models), 0.0
+        encoder, estimate = SymbolEncoder(self.models, coarse.shape[1]), 0.0
 
         def code(channel: int, indices: np.ndarray, symbols: np.ndarray) -> np.ndarray:
             nonlocal estimate
             encoder.put(symbols, indices)
-            estimate += self.context.tables.bits(symbols, indices)
+            estimate += self.context.tables.bits(symbols.ravel(), indices.ravel())
             return symbols
 
-        def check() -> None:
-            nonlocal estimate
-            encoder.check()
-            estimate += 8
-
-        self._walk(code, check, coarse, fine, *coarse.shape[1:])
+        walk = _Walk(self, *coarse.shape[1:])
+        for channel, last in self._order():
+            walk.channel(channel, code, coarse, fine)
+            if last:
+                encoder.check()
+                estimate += 8 * coarse.shape[1]
         return encoder.to_bytes(), estimate
 
-    def decode(self, data: bytes, rows: int, columns: int) -> tuple[np.ndarray, np.ndarray, int]:
-        """Decode as far as the stream is sound.
+    def decode(
+        self, streams: Sequence[bytes], rows: int, columns: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Decode slices of one size as far as their streams are sound.
 
         Parameters
         ----------
-        data : bytes
+        streams : sequence of bytes
             Any.
         rows, columns : int
-            Of the coarse plane.
+            Of the coarse plane of each.
 
         Returns
         -------
-        coarse : int32 (coarse, rows, columns)
-        fine : int32 (fine, 2 rows, 2 columns)
+        coarse : int32 (coarse, slices, rows, columns)
+        fine : int32 (fine, slices, 2 rows, 2 columns)
             Zero where nothing sound was decoded.
-        sound : int
+        sound : int64 (slices,)
             How many channels, in order, are.
         """
-        decoder = SymbolDecoder(data, self.models)
+        decoder = SymbolDecoder(streams, self.models)
 
         def code(channel: int, indices: np.ndarray, symbols: None) -> np.ndarray:
             return decoder.get(indices)
 
-        return self._walk(code, decoder.check, None, None, rows, columns)
+        k, count = self.context.coarse, len(streams)
+        coarse = np.zeros((k, count, rows, columns), np.int32)
+        fine = np.zeros((len(self.gain) - k, count, 2 * rows, 2 * columns), np.int32)
+        sound = np.zeros(count, int)
+        walk = _Walk(self, count, rows, columns)
+        for channel, last in self._order():
+            symbols = walk.channel(channel, code)
+            (coarse if channel < k else fine)[channel - (0 if channel < k else k)] = symbols
+            if last:
+                decoder.check()
+                sound[decoder.alive] = channel + 1
+            if not decoder.alive.any():
+                break
+        for one, channels in enumerate(sound):
+            coarse[channels:, one] = 0
+            fine[max(channels - k, 0) :, one] = 0
+        return coarse, fine, sound
 
-    def _walk(
-        self,
-        code: Any,
-        check: Any,
-        coarse: np.ndarray | None,
-        fine: np.ndarray | None,
-        rows: int,
-        columns: int,
-    ) -> tuple[np.ndarray, np.ndarray, int]:
-        """Go through all channels in order; `code` writes or reads the symbols of each."""
-        k, channels = self.context.coarse, len(self.gain)
-        planes = (
-            np.zeros((k, rows, columns), np.int32),
-            np.zeros((channels - k, 2 * rows, 2 * columns), np.int32),
-        )
-        sound = 0
-        state = _Coarse(self, rows, columns)
-        try:
-            for channel in range(channels):
-                if channel < k:
-                    sent = None if coarse is None else coarse[channel]
-                    planes[0][channel] = state.channel(channel, code, sent)
-                else:
-                    if channel == k:
-                        later = _Fine(self, state)
-                    sent = None if fine is None else fine[channel - k]
-                    planes[1][channel - k] = later.channel(channel, code, sent)
-                if channel + 1 in self.context.checks or channel + 1 == channels:
-                    check()
-                    sound = channel + 1
-        except StreamDamaged:
-            planes[0][sound:] = 0
-            planes[1][max(sound - k, 0) :] = 0
-        return *planes, sound
+    def _order(self) -> Iterator[tuple[int, bool]]:
+        """Channels as they are coded, and whether a check follows."""
+        channels = len(self.gain)
+        for channel in range(channels):
+            yield channel, channel + 1 in self.context.checks or channel + 1 == channels
 
     def indices(self, channel: int, scale: np.ndarray) -> np.ndarray:
         """Tables of a channel at places where its scale, before the gain, is as given."""
@@ -240,16 +237,39 @@ class LatentCoder:
         return np.minimum(np.abs(symbols) * self.unit[channel], MAX_UNITS)
 
 
+class _Walk:
+    """Both planes of slices of one size, channel by channel."""
+
+    def __init__(self, coder: LatentCoder, slices: int, rows: int, columns: int):
+        self.coder = coder
+        self.coarse = _Coarse(coder, slices, rows, columns)
+
+    def channel(
+        self,
+        channel: int,
+        code: Any,
+        coarse: np.ndarray | None = None,
+        fine: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Code the next channel, from planes where they are to be written; its symbols."""
+        k = self.coder.context.coarse
+        if channel < k:
+            return self.coarse.channel(channel, code, None if coarse is None else coarse[channel])
+        if channel == k:
+            self.fine = _Fine(self.coder, self.coarse)
+        return self.fine.channel(channel, code, None if fine is None else fine[channel - k])
+
+
 class _Coarse:
     """Magnitudes of the coarse plane, filled in channel by channel."""
 
-    def __init__(self, coder: LatentCoder, rows: int, columns: int):
+    def __init__(self, coder: LatentCoder, slices: int, rows: int, columns: int):
         self.coder = coder
-        shape = (coder.context.coarse, rows, columns)
+        shape = (coder.context.coarse, slices, rows, columns)
         self.known, self.around = np.zeros(shape), np.zeros(shape)
 
     def channel(self, c: int, code: Any, sent: np.ndarray | None) -> np.ndarray:
-        """Code one channel in four passes; its symbols."""
+        """Code one channel (slices, h, w) in four passes; its symbols."""
         context, shape = self.coder.context, self.known.shape[1:]
         scale = self.coder.base[c] + _product(context.same[c, :c], self.known[:c])
         scale += _product(context.near[c, :c], self.around[:c])
@@ -257,15 +277,17 @@ class _Coarse:
             scale += context.places[0][c]
         symbols, units = np.zeros(shape), np.zeros(shape)
         for k, (y, x) in enumerate(PASSES):
-            here = (slice(y, None, 2), slice(x, None, 2))
+            here = (..., slice(y, None, 2), slice(x, None, 2))
             mean = np.zeros(symbols[here].shape)
             local = scale[here].copy()
             if k and mean.size:
                 mean = np.floor(_window(symbols, context.mean[k, c], here) / 2**MEAN_BITS + 0.5)
                 mean = np.clip(mean, -LARGEST_SYMBOL, LARGEST_SYMBOL)
                 local += _window(units, context.own[k, c], here)
-            indices = self.coder.indices(c, local.ravel())
-            difference = None if sent is None else (sent[here] - mean).ravel().astype(np.int64)
+            indices = self.coder.indices(c, local).reshape(len(local), -1)
+            difference = None
+            if sent is not None:
+                difference = (sent[here] - mean).reshape(indices.shape).astype(np.int64)
             got = code(c, indices, difference).reshape(mean.shape) + mean
             symbols[here] = np.clip(got, -LARGEST_SYMBOL, LARGEST_SYMBOL)
             units[here] = self.coder.units(c, symbols[here])
@@ -284,13 +306,13 @@ class _Fine:
         context = coder.context
         scale = _product(context.same[k:, :k], coarse.known)
         scale += _product(context.near[k:, :k], coarse.around)
-        self.scale = scale.repeat(2, 1).repeat(2, 2) + coder.base[k:, None, None]
+        self.scale = scale.repeat(2, 2).repeat(2, 3) + coder.base[k:, None, None, None]
         if context.places is not None:
-            self.scale += context.places[1]
+            self.scale += context.places[1][:, None]
         self.known, self.around = np.zeros_like(self.scale), np.zeros_like(self.scale)
 
     def channel(self, c: int, code: Any, sent: np.ndarray | None) -> np.ndarray:
-        """Code one channel; its symbols."""
+        """Code one channel (slices, h, w); its symbols."""
         context, k = self.coder.context, self.coder.context.coarse
         own = c - k
         first = own // self.BLOCK * self.BLOCK
@@ -301,8 +323,9 @@ class _Fine:
             self.scale[first:] += _product(context.near[c:, columns], self.around[done])
         scale = self.scale[own] + _product(context.same[c, k + first : c], self.known[first:own])
         scale += _product(context.near[c, k + first : c], self.around[first:own])
-        indices = self.coder.indices(c, scale.ravel())
-        symbols = code(c, indices, None if sent is None else sent.ravel()).reshape(scale.shape)
+        indices = self.coder.indices(c, scale).reshape(len(scale), -1)
+        sent = None if sent is None else sent.reshape(indices.shape)
+        symbols = code(c, indices, sent).reshape(scale.shape)
         symbols = np.clip(symbols, -LARGEST_SYMBOL, LARGEST_SYMBOL)
         self.known[own] = self.coder.units(c, symbols)
         self.around[own] = neighbours(self.known[own])
@@ -310,28 +333,32 @@ class _Fine:
 
 
 def _product(weight: np.ndarray, planes: np.ndarray) -> np.ndarray:
-    """weight (..., j) times planes (j, h, w) -> (..., h, w)."""
-    height, width = planes.shape[1:]
-    flat = planes.reshape(len(planes), height * width)
-    return (weight @ flat).reshape(*weight.shape[:-1], height, width)
+    """weight (..., j) times planes (j, ...) -> the shapes' rests, one after the other."""
+    flat = planes.reshape(len(planes), math.prod(planes.shape[1:]))
+    return (weight @ flat).reshape(*weight.shape[:-1], *planes.shape[1:])
 
 
-def neighbours(plane: np.ndarray) -> np.ndarray:
-    """Sum over the eight neighbours of each place, zeros beyond the edge; plane (h, w)."""
-    padded = np.zeros((plane.shape[0] + 2, plane.shape[1] + 2))
-    padded[1:-1, 1:-1] = plane
-    rows = padded[:-2] + padded[1:-1] + padded[2:]
-    return rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:] - plane
+def _bordered(planes: np.ndarray) -> np.ndarray:
+    """Planes (..., h, w) with a border of zeros."""
+    padded = np.zeros((*planes.shape[:-2], planes.shape[-2] + 2, planes.shape[-1] + 2))
+    padded[..., 1:-1, 1:-1] = planes
+    return padded
 
 
-def _window(plane: np.ndarray, weight: np.ndarray, here: tuple[slice, slice]) -> np.ndarray:
-    """Correlation of a plane (h, w) with a window (3, 3), at some places."""
-    height, width = plane.shape
-    padded = np.zeros((height + 2, width + 2))
-    padded[1:-1, 1:-1] = plane
-    total = np.zeros(plane[here].shape)
+def neighbours(planes: np.ndarray) -> np.ndarray:
+    """Sum over the eight neighbours of each place, zeros beyond the edge; planes (..., h, w)."""
+    padded = _bordered(planes)
+    rows = padded[..., :-2, :] + padded[..., 1:-1, :] + padded[..., 2:, :]
+    return rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:] - planes
+
+
+def _window(planes: np.ndarray, weight: np.ndarray, here: tuple[Any, ...]) -> np.ndarray:
+    """Correlation of planes (..., h, w) with a window (3, 3), at some places."""
+    height, width = planes.shape[-2:]
+    padded = _bordered(planes)
+    total = np.zeros(planes[here].shape)
     for y in range(3):
         for x in range(3):
             if weight[y, x]:
-                total += weight[y, x] * padded[y : y + height, x : x + width][here]
+                total += weight[y, x] * padded[..., y : y + height, x : x + width][here]
     return total

@@ -76,8 +76,8 @@ class Convolution:
 
         Parameters
         ----------
-        planes : (inputs, height + 2, width + 2) where the window is 3x3, else (inputs, height,
-            width)
+        planes : (inputs, ..., height + 2, width + 2) where the window is 3x3, else (inputs, ...,
+            height, width)
             Integers of up to MAX_ACTIVATION, with a border of zeros for a window.
         rows : slice
             Which rows of the places, counting in steps.
@@ -88,21 +88,20 @@ class Convolution:
 
         Returns
         -------
-        float64 (outputs, n_rows, n_columns)
+        float64 (outputs, ..., n_rows, n_columns)
         """
         border = self.side - 1
-        columns = len(range(start[1], planes.shape[2] - border, step))
         first = start[0] + rows.start * step
         windows = []
         for y in range(self.side):
             for x in range(self.side):
                 down = slice(first + y, first + y + (rows.stop - rows.start - 1) * step + 1, step)
-                across = slice(start[1] + x, planes.shape[2] - border + x, step)
-                windows.append(planes[:, down, across])
+                across = slice(start[1] + x, planes.shape[-1] - border + x, step)
+                windows.append(planes[..., down, across])
         flat = np.concatenate(windows).astype(np.float64)
         sums = self.matrix @ flat.reshape(len(flat), -1)
         sums += self.bias[:, None]
-        return sums.reshape(len(sums), rows.stop - rows.start, columns)
+        return sums.reshape(len(sums), *flat.shape[1:])
 
 
 def check_bounds(*together: Convolution, rest: float = 0.0) -> None:
@@ -138,7 +137,7 @@ def output(sums: np.ndarray) -> np.ndarray:
 
 
 def strips(rows: int, columns: int) -> Iterator[slice]:
-    """Cut rows into strips of about CHUNK places."""
+    """Cut rows, with so many places each, into strips of about CHUNK places."""
     height = max(1, CHUNK // max(columns, 1))
     for first in range(0, rows, height):
         yield slice(first, min(first + height, rows))

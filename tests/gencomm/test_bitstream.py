@@ -92,28 +92,55 @@ def drawn(n, seed=0):
     return np.rint(rng.laplace(0, SCALES[indices])).astype(np.int64), indices
 
 
-def encoded(models, symbols, indices, pieces=4):
+def encoded_together(models, symbols, indices, pieces=4):
+    """Streams of symbols (streams, n), with as many checks as pieces."""
     from gencomm.bitstream.range_coding import SymbolEncoder
 
-    encoder = SymbolEncoder(models)
-    for part in np.array_split(np.arange(symbols.size), pieces):
-        encoder.put(symbols[part], indices[part])
+    encoder = SymbolEncoder(models, len(symbols))
+    for part in np.array_split(np.arange(symbols.shape[1]), pieces):
+        encoder.put(symbols[:, part], indices[:, part])
         encoder.check()
     return encoder.to_bytes()
 
 
-def decoded(models, data, indices, pieces=4):
-    from gencomm.bitstream.range_coding import StreamDamaged, SymbolDecoder
+def decoded_together(models, streams, indices, pieces=4):
+    """What each stream gives up to the last check that held."""
+    from gencomm.bitstream.range_coding import SymbolDecoder
 
-    decoder, out = SymbolDecoder(data, models), [np.zeros(0, int)]
-    try:
-        for which in np.array_split(indices, pieces):
-            part = decoder.get(which)
-            decoder.check()
-            out.append(part)
-    except StreamDamaged:
-        pass
-    return np.concatenate(out)
+    decoder = SymbolDecoder(streams, models)
+    out = [[np.zeros(0, int)] for _ in streams]
+    for which in np.array_split(indices, pieces, axis=1):
+        part = decoder.get(which)
+        decoder.check()
+        for k in np.flatnonzero(decoder.alive):
+            out[k].append(part[k])
+    return [np.concatenate(one) for one in out]
+
+
+def encoded(models, symbols, indices, pieces=4):
+    return encoded_together(models, symbols[None], indices[None], pieces)[0]
+
+
+def decoded(models, data, indices, pieces=4):
+    return decoded_together(models, [data], indices[None], pieces)[0]
+
+
+def test_streams_side_by_side_are_those_alone(models):
+    several = [drawn(700, seed) for seed in range(5)]
+    several[2][0][600] = 900  # an escape in one alone
+    symbols, indices = (np.stack(one) for one in zip(*several, strict=True))
+    streams = encoded_together(models, symbols, indices)
+    assert streams == [encoded(models, *one) for one in several]
+    assert np.array_equal(decoded_together(models, streams, indices), symbols)
+    # damage in some leaves the others alone
+    hit = bytearray(streams[1])
+    hit[len(hit) // 2] ^= 8
+    back = decoded_together(models, [streams[0], bytes(hit), b"", *streams[3:]], indices)
+    for k in (0, 3, 4):
+        assert np.array_equal(back[k], symbols[k])
+    assert np.array_equal(back[1], symbols[1, : back[1].size])
+    assert 175 <= back[1].size < 700
+    assert back[2].size == 0
 
 
 def test_symbols_come_back(models):

@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -184,6 +185,32 @@ def test_slices_stand_alone(learned):
     decoded = codec.decode(received)
     assert decoded.status is Status.PARTIAL
     assert psnr(decoded.value[:24], x.value[:24]) > 25
+
+
+def test_slices_of_two_heights_are_those_alone(learned):
+    """Five bands over eight rows of latents: each the stream of its rows of latents alone."""
+    codec = learned(quality=70, slices=5)
+    latents = codec._networks().analyse(picture(128, 48))
+    together = codec._encode(latents, (128, 48), False, 70.0)
+    data = together.bits.to_bytes()
+    frame = read_frame(data, codec.version)
+    edges = np.cumsum([frame.end, *frame.lengths]).tolist()
+    found = [data[a:b] for a, b in zip(edges, [*edges[1:], None], strict=True)]
+    rows = [8 * k // 5 for k in range(6)]
+    assert len({b - a for a, b in pairwise(rows)}) == 2
+    one = learned(quality=70)
+    for stream, (a, b) in zip(found, pairwise(rows), strict=True):
+        part = latents[0][:, a:b], latents[1][:, 2 * a : 2 * b]
+        alone = one._encode(part, (16 * (b - a), 48), False, 70.0)
+        assert stream == alone.bits.to_bytes()[alone.header_bits // 8 :]
+    planes = codec.symbols(data)
+    # a band of each height damaged: the others are what they were
+    hit = bytearray(data)
+    hit[edges[0] + 1] ^= 0xFF
+    hit[edges[1] + 1] ^= 0xFF
+    for plane, sound, scale in zip(codec.symbols(bytes(hit)), planes, (1, 2), strict=True):
+        assert np.array_equal(plane[:, scale * rows[2] :], sound[:, scale * rows[2] :])
+        assert not np.array_equal(plane, sound)
 
 
 def test_slices_cost_bits(learned):

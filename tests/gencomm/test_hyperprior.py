@@ -50,6 +50,11 @@ def latents(rows, columns, seed=0):
     return coarse.astype(np.float32), fine.astype(np.float32)
 
 
+def one_slice(planes):
+    """As the coder takes them."""
+    return tuple(plane[:, None] for plane in planes)
+
+
 @pytest.mark.parametrize("rate", [0, 1, 2])
 @pytest.mark.parametrize("size", [(6, 5), (1, 1), (1, 4)])
 def test_integers_agree_with_the_network_in_floating_point(network, model, rate, size):
@@ -63,16 +68,17 @@ def test_integers_agree_with_the_network_in_floating_point(network, model, rate,
     def code(channel, tables, mean, where):
         which, first = (0, 0) if channel < 64 else (1, 64)
         part = slice(channel - first, channel - first + len(tables))
-        here = (part, *where)
+        here = (part, *where[1:])
         own = slice(channel, channel + len(tables))
         starts = coder.start[:-1][own, None, None] - model.first[own, None, None]
-        means[which][here] = mean / 64
-        positions[which][here] = tables - starts
-        symbols[which][here] = np.rint(planes[which][here] - mean / 64)
-        return symbols[which][here].astype(np.int32)
+        means[which][here] = mean[:, 0] / 64
+        positions[which][here] = tables[:, 0] - starts
+        symbols[which][here] = np.rint(planes[which][here] - mean[:, 0] / 64)
+        return symbols[which][here].astype(np.int32)[:, None]
 
-    *values, sound = coder._walk(code, lambda: None, *size)
-    assert sound == 192
+    *values, sound = coder._walk(code, lambda: np.ones(1, bool), 1, *size)
+    assert sound.tolist() == [192]
+    values = [value[:, 0] for value in values]
     for which in (0, 1):
         assert np.abs(values[which] / 64 - symbols[which] - means[which]).max() < 1e-6
     # the network is shown the values that the integers arrived at, so that it rounds as they did
@@ -129,19 +135,37 @@ def test_nothing_depends_on_what_comes_later(network):
 
 def test_behind_damage_latents_take_their_means(model):
     coder = ConditionalCoder(model, Models(model.tables), 40)
-    planes = latents(8, 8)
-    stream, _ = coder.encode(*planes)
-    whole = coder.decode(stream, 8, 8)
-    cut = coder.decode(stream[: len(stream) // 2], 8, 8)
-    assert whole[2] == 192
-    assert 16 <= cut[2] < 192
-    sound = cut[2]
+    [stream], _ = coder.encode(*one_slice(latents(8, 8)))
+    streams = [stream, stream[: len(stream) // 2], b"\xff" * 9]
+    *planes, found = coder.decode(streams, 8, 8)
+    assert found[0] == 192
+    sound = found[1]
+    assert 16 <= sound < 192
+    whole, cut, rubbish = ([plane[:, k] for plane in planes] for k in range(3))
     for part, plane, first in ((0, 64, 0), (1, 128, 64)):
         kept = max(0, min(plane, sound - first))
         assert np.array_equal(whole[part][:kept], cut[part][:kept])
     # zeros would be multiples of nothing: means are seldom zero
     assert np.count_nonzero(cut[1][64:]) > 0.5 * cut[1][64:].size
-    assert not any(plane.any() for plane in coder.decode(b"\xff" * 9, 8, 8)[:2])
+    assert found[2] == 0
+    assert not any(plane.any() for plane in rubbish)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
+def test_slices_side_by_side_are_those_alone(model, share):
+    coder = ConditionalCoder(model, Models(model.tables), 40)
+    several = [latents(5, 6, seed) for seed in range(3)]
+    streams, estimate = coder.encode(*(np.stack(one, 1) for one in zip(*several, strict=True)))
+    alone = [coder.encode(*one_slice(one)) for one in several]
+    assert streams == [stream for [stream], _ in alone]
+    assert estimate == pytest.approx(sum(cost for _, cost in alone))
+    streams[1] = streams[1][: int(share * len(streams[1]))]
+    *together, sound = coder.decode(streams, 5, 6)
+    for k, stream in enumerate(streams):
+        *planes, found = coder.decode([stream], 5, 6)
+        assert found[0] == sound[k]
+        for one, all_of_them in zip(planes, together, strict=True):
+            assert np.array_equal(one[:, 0], all_of_them[:, k])
 
 
 def test_encoders_round_by_cost(model):
@@ -169,7 +193,7 @@ def test_encoders_round_by_cost(model):
 
 
 def test_the_integer_root_is_the_networks():
-    values = np.arange(-5000, 5000, 7).reshape(1, 1, -1)
+    values = np.arange(-5000, 5000, 7).reshape(1, 1, 1, -1)
 
     class Model:
         unit = np.array([[round(0.3 * 2**20)]], np.float64)

@@ -42,13 +42,15 @@ LARGEST_SYMBOL = 16383
 
 
 class Coder(Protocol):
-    """Codes two planes of latents; `gencomm.bitstream.context.LatentCoder` is one."""
+    """Codes two planes of latents of slices of one size, each to a stream of its own;
+    `gencomm.bitstream.context.LatentCoder` is one.
+    """
 
-    def encode(self, coarse: np.ndarray, fine: np.ndarray) -> tuple[bytes, float]: ...
+    def encode(self, coarse: np.ndarray, fine: np.ndarray) -> tuple[list[bytes], float]: ...
 
     def decode(
-        self, data: bytes, rows: int, columns: int
-    ) -> tuple[np.ndarray, np.ndarray, int]: ...
+        self, streams: Sequence[bytes], rows: int, columns: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
 
 
 class Frame(NamedTuple):
@@ -196,11 +198,17 @@ class CAE:
         step = round(quality * STEPS)
         coarse, fine = self._scaled(latents, _gain(self.weights, step, "gain"))
         coder = self._coder(step)
-        streams, estimate = [], 0.0
         rows = coarse.shape[1]
-        for first, last in _bands(rows, min(self.slices, rows)):
-            stream, cost = coder.encode(coarse[:, first:last], fine[:, 2 * first : 2 * last])
-            streams.append(stream)
+        bands = _bands(rows, min(self.slices, rows))
+        streams, estimate = [b""] * len(bands), 0.0
+        for chosen in _alike(bands):
+            parts = [bands[k] for k in chosen]
+            found, cost = coder.encode(
+                np.stack([coarse[:, first:last] for first, last in parts], 1),
+                np.stack([fine[:, 2 * first : 2 * last] for first, last in parts], 1),
+            )
+            for k, stream in zip(chosen, found, strict=True):
+                streams[k] = stream
             estimate += cost
         kind = self.version | (GREY if grey else 0)
         if self._side:
@@ -271,14 +279,25 @@ class CAE:
         """Symbols of all slices, how many of their channels are sound, and how many there are."""
         rows, columns = frame.coarse
         coder = self._coder(frame.step)
-        parts, sound, at = [], 0, 0
+        edges = np.cumsum([0, *frame.lengths]).tolist()
+        streams = [data[k:stop] for k, stop in zip(edges, [*edges[1:], None], strict=True)]
         bands = _bands(rows, frame.slices)
-        for k, (first, last) in enumerate(bands):
-            stop = at + frame.lengths[k] if k < len(frame.lengths) else len(data)
-            *planes, good = coder.decode(data[at:stop], last - first, columns)
-            parts.append(planes)
-            sound, at = sound + good, stop
-        coarse, fine = (np.concatenate(part, 1) for part in zip(*parts, strict=True))
+        planes: tuple[np.ndarray, ...] = ()
+        sound = 0
+        for chosen in _alike(bands):
+            first, last = bands[chosen[0]]
+            *parts, good = coder.decode([streams[k] for k in chosen], last - first, columns)
+            sound += int(good.sum())
+            if not planes:
+                planes = tuple(
+                    np.empty((len(part), scale * rows, scale * columns), np.int32)
+                    for part, scale in zip(parts, (1, 2), strict=True)
+                )
+            for one, k in enumerate(chosen):
+                first, last = bands[k]
+                for plane, part, scale in zip(planes, parts, (1, 2), strict=True):
+                    plane[:, scale * first : scale * last] = part[:, one]
+        coarse, fine = planes
         return (coarse, fine), sound, len(bands) * (len(coarse) + len(fine))
 
     def _networks(self) -> Networks:
@@ -353,6 +372,12 @@ def _bands(rows: int, slices: int) -> list[tuple[int, int]]:
     """Cut rows into bands of nearly equal height."""
     edges = [rows * k // slices for k in range(slices + 1)]
     return list(pairwise(edges))
+
+
+def _alike(bands: list[tuple[int, int]]) -> list[list[int]]:
+    """Numbers of the bands of each height: at most two, for heights differ by no more than one."""
+    heights = [last - first for first, last in bands]
+    return [[k for k, h in enumerate(heights) if h == height] for height in sorted({*heights})]
 
 
 def scaled(
