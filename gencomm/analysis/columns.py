@@ -27,6 +27,7 @@ FIXED = frozenset(
     }
     | {"bpp", "weight", "detail", "cell"}
 )
+_RATE = re.compile(r",?\bbpp=[^,()]*")
 #: Statuses in which no picture came out; those of `gencomm.codecs.contract.Status.outage`.
 OUTAGES = frozenset({"rejected", "crashed", "timeout", "memory", "wrong_size"})
 
@@ -91,6 +92,15 @@ def series_labels(table: pd.DataFrame, series: list[str], separator: str = ", ")
             parts.append(number if plain else f"{name}={number}")
         labels.append(separator.join(parts))
     return labels
+
+
+def without_rate(labels: list[str]) -> list[str]:
+    """Labels beside which the measured rate stands, without ``bpp=``, if they still differ.
+
+    ``jpeg(bpp=0.5)`` is ``jpeg`` then, and ``cae(bpp=0.5,slices=8)`` ``cae(slices=8)``.
+    """
+    short = [re.sub(r"\(,+", "(", _RATE.sub("", label)).replace("()", "") for label in labels]
+    return short if len(set(short)) == len(set(labels)) else list(labels)
 
 
 def short_link(link: str) -> str:

@@ -14,12 +14,14 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import AutoMinorLocator, LogLocator, NullFormatter
 
 from gencomm.analysis.bd import quality_scale
-from gencomm.analysis.columns import rising, series_labels
+from gencomm.analysis.columns import rising, series_labels, without_rate
 from gencomm.figures import style
 from gencomm.metrics import decibels
 
 #: A codec whose PSNR reaches this doesn't stretch the axis: its curve enters at the top.
 TALL_DB = 60.0
+#: Where the marks of clean quality lie, in widths of the panel, at its side without noise.
+_CLEAN_MARK = [0.0, 0.022]
 
 
 def quality_figure(
@@ -79,7 +81,7 @@ def quality_figure(
         )[:, 0]
         for panel in panels:
             style.frame(panel)
-        _draw_quality(panels[0], curves, axis, metric, label)
+        _draw_quality(panels[0], curves, axis, metric, label, outages)
         if outages:
             _draw_outage(panels[1], curves, axis)
         _horizontal(panels[-1], table[axis].to_numpy(float), axis)
@@ -121,7 +123,8 @@ def _curves(table: Any, axis: str, labels: Sequence[str] | None) -> list[_Curve]
     if len(names) != len(parts):
         raise ValueError(f"{len(names)} labels for {len(parts)} curves")
     if labels is None and axis != "bpp" and "bpp" in table.columns:
-        names = [f"{n}  {p['bpp'].mean():.2f} bpp" for n, p in zip(names, parts, strict=True)]
+        rates = [part["bpp"].mean() for part in parts]
+        names = [f"{n}  {r:.2f} bpp" for n, r in zip(without_rate(names), rates, strict=True)]
     looks = style.lines([str(part.iloc[0][series[0]]) for part in parts])
     return [_Curve(*line) for line in zip(names, looks, parts, strict=True)]
 
@@ -135,27 +138,54 @@ def _on_rate_scale(table: pd.DataFrame, metric: str, label: str) -> tuple[pd.Dat
     return table, f"{label}, -10 log10(1 - x) (dB)"
 
 
-def _draw_quality(panel: Axes, curves: list[_Curve], axis: str, metric: str, label: str) -> None:
+def _draw_quality(
+    panel: Axes, curves: list[_Curve], axis: str, metric: str, label: str, outages: bool
+) -> None:
     clean = f"clean_{metric}"
     for curve in curves:
         part = curve.table
         x = part[axis].to_numpy(float)
-        panel.plot(x, part[metric], label=curve.label, zorder=3, **curve.look)
+        panel.plot(x, part[metric], label=curve.label, **curve.look)
         # Pictures differ far more than codecs do: on a rate-distortion figure the bands would all
         # lie on each other. What codecs differ by has its interval in the table of deltas.
         if f"{metric}_low" in part.columns and axis != "bpp":
+            # where every send failed, a band shows how grey differs from one picture to the next
+            shown = part["outage"].to_numpy(float) < 1 if "outage" in part.columns else None
             panel.fill_between(
-                x, part[f"{metric}_low"], part[f"{metric}_high"],
-                color=curve.colour, alpha=0.15, linewidth=0, zorder=1,
-            )  # fmt: skip
-        if clean in part.columns and np.isfinite(part[clean].iloc[0]):
-            panel.axhline(
-                part[clean].mean(), color=curve.colour, linestyle="--", linewidth=0.8,
-                alpha=0.9, zorder=2,
+                x, part[f"{metric}_low"], part[f"{metric}_high"], where=shown,
+                color=curve.colour, alpha=0.1, linewidth=0, zorder=1,
             )  # fmt: skip
     panel.set_ylabel(label)
     _vertical_limits(panel, curves, metric, axis)
     panel.yaxis.set_minor_locator(AutoMinorLocator(2))
+    _mark_clean(panel, curves, clean, rising(axis))
+    if outages:
+        _name_floor(panel, curves, axis, metric)
+
+
+def _name_floor(panel: Axes, curves: list[_Curve], axis: str, metric: str) -> None:
+    """Say what is measured where nothing came out any more, under the curves' last points."""
+    lasts = [curve.table.sort_values(axis).iloc[0 if rising(axis) else -1] for curve in curves]
+    floor = [line[metric] for line in lasts if line["outage"] == 1]
+    if floor and metric == "psnr":  # of other metrics, the floor may lie at either end
+        panel.annotate(
+            "no picture", (lasts[0][axis], min(floor)), (0, -8), textcoords="offset points",
+            ha="left" if rising(axis) else "right", va="top", fontsize=7.5, color="#666666",
+        )  # fmt: skip
+
+
+def _mark_clean(panel: Axes, curves: list[_Curve], clean: str, right: bool) -> None:
+    """Clean quality as a mark at the side without noise, of curves for which there is room."""
+    low, high = panel.get_ylim()
+    place = [1 - x for x in _CLEAN_MARK] if right else _CLEAN_MARK
+    for curve in curves:
+        level = curve.table[clean].mean() if clean in curve.table.columns else np.nan
+        if low <= level <= high:
+            panel.plot(
+                place, [level] * 2, color=curve.colour, linewidth=curve.look["linewidth"] + 0.4,
+                solid_capstyle="butt", clip_on=False, transform=panel.get_yaxis_transform(),
+                zorder=curve.look["zorder"],
+            )  # fmt: skip
 
 
 def _vertical_limits(panel: Axes, curves: list[_Curve], metric: str, axis: str) -> None:
@@ -183,13 +213,14 @@ def _draw_outage(panel: Axes, curves: list[_Curve], axis: str) -> None:
     for curve in curves:
         part = curve.table
         x = part[axis].to_numpy(float)
-        look = {**curve.look, "markersize": 2.6, "linewidth": 1.1}
-        panel.plot(x, part["outage"], zorder=3, clip_on=False, **look)
+        look = {**curve.look, "markersize": 2.6, "linewidth": 0.8 * curve.look["linewidth"]}
+        panel.plot(x, part["outage"], clip_on=False, **look)
         if part["outage"].any():  # bands of codecs that never failed would lie over each other
             panel.fill_between(
                 x, part["outage_low"], part["outage_high"],
                 color=curve.colour, alpha=0.12, linewidth=0, zorder=1,
             )  # fmt: skip
+    panel.set_facecolor("#f4f4f4")
     panel.set_ylim(-0.04, 1.04)
     panel.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
     panel.yaxis.set_minor_locator(AutoMinorLocator(2))
@@ -247,8 +278,9 @@ def _columns(width: float, curves: list[_Curve]) -> int:
 def _legend(figure: Figure, curves: list[_Curve], axis: str, metric: str, width: float) -> None:
     handles = [Line2D([], [], label=curve.label, **curve.look) for curve in curves]
     if any(f"clean_{metric}" in curve.table.columns for curve in curves):
-        grey = {"color": "#555555", "linestyle": "--", "linewidth": 0.8}
-        handles.append(Line2D([], [], label="clean quality", **grey))
+        grey = {"color": "#555555", "linestyle": "", "marker": "_", "markersize": 7}
+        label = f"clean ({'right' if rising(axis) else 'left'} edge)"
+        handles.append(Line2D([], [], label=label, markeredgewidth=1.8, **grey))
     figure.legend(
         handles=handles,
         loc="outside lower left",

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from gencomm.analysis.columns import OUTAGES, default_axis, series_labels, series_of
+from gencomm.analysis.columns import OUTAGES, default_axis, series_labels, series_of, without_rate
 from gencomm.figures import style
 
 #: Where there are more columns than this, every second or third is shown.
@@ -216,6 +216,7 @@ def run_sheet(
     found = found.assign(_row=pd.factorize(found["codec"])[0]).sort_values([axis, "_row"])
     found = found.drop(columns="_row")
     labels = series_labels(found, series_of(found, axis), separator="\n")
+    labels = without_rate(labels) if "bpp" in found else labels
     found = _with_clean(found, undamaged, metric, cells)
     tiles = [
         Tile(

@@ -29,7 +29,13 @@ FIXED = {
     "raw": "#777777",
     "cae": "#000000",
     "hyperprior": "#332288",
+    "generative": "#C1002B",
+    "ncode_joint": "#4C00FF",
+    "ncode": "#006400",
+    "klt": "#7A5C3E",
 }
+#: Drawn heavier and over the others: the codes that this project is about.
+HEAVY = frozenset({"generative", "ncode_joint", "ncode"})
 MARKERS = "osD^vP*X<>"
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (3, 1, 1, 1)), (0, (1.2, 1.2)))
 
@@ -99,7 +105,10 @@ def colours(codecs: Iterable[str]) -> dict[str, str]:
 
 
 def lines(codecs: Sequence[str]) -> list[dict[str, Any]]:
-    """Colour, marker and dashes of each curve: colour by family, dashes within a family."""
+    """Colour, marker and dashes of each curve: colour by family, dashes within a family.
+
+    Families of `HEAVY` are drawn thicker, and over the others.
+    """
     by_family = colours(codecs)
     order = list(by_family)
     seen: dict[str, int] = {}
@@ -112,6 +121,8 @@ def lines(codecs: Sequence[str]) -> list[dict[str, Any]]:
                 "color": by_family[name],
                 "marker": MARKERS[(order.index(name) + 3 * index) % len(MARKERS)],
                 "linestyle": DASHES[index % len(DASHES)],
+                "linewidth": 2.4 if name in HEAVY else 1.3,
+                "zorder": 4 if name in HEAVY else 3,
             }
         )
     return found

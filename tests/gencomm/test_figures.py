@@ -10,7 +10,9 @@ from matplotlib.colors import to_hex
 from PIL import Image
 
 from gencomm.analysis import curves
+from gencomm.analysis.columns import without_rate
 from gencomm.figures import Tile, contact_sheet, quality_figure, run_sheet, save, sent_figure, style
+from gencomm.figures.quality import _CLEAN_MARK
 from gencomm.figures.sent import amplification, difference_picture
 
 BERS = [1e-5, 1e-4, 1e-3, 1e-2]
@@ -91,15 +93,15 @@ def test_curves_are_those_of_the_table():
             )  # fmt: skip
             np.testing.assert_allclose(line.get_xdata(), part["ber"])
             np.testing.assert_allclose(line.get_ydata(), part[column])
-        dashed = [one for one in top.lines if one.get_linestyle() == "--"]
-        assert part["clean_psnr"].iloc[0] in [one.get_ydata()[0] for one in dashed]
+        marks = [one.get_ydata()[0] for one in top.lines if max(one.get_xdata()) == _CLEAN_MARK[1]]
+        assert part["clean_psnr"].iloc[0] in marks
     assert top.get_xscale() == "log"
     assert top.get_ylabel() == "PSNR (dB)"
     assert bottom.get_ylabel() == "outage rate"
     assert bottom.get_xlabel() == "bit error rate of the channel"
     words = " ".join(text for text, _ in boxes_of(figure))
     assert "n = 3 items, 6 trials a point" in words
-    assert "jpeg(bpp=0.5)  0.50 bpp" in words
+    assert "jpeg  0.50 bpp" in words
     assert "a run" in words
 
 
@@ -180,6 +182,27 @@ def test_own_labels_and_errors():
         quality_figure(table, "vmaf", axis="ber")
     with pytest.raises(ValueError, match="single point along ber"):
         quality_figure(table[table["ber"] == 1e-4])
+
+
+def test_rates_stand_once_in_a_legend_and_only_where_names_still_differ():
+    assert without_rate(["jpeg(bpp=0.5)", "cae(bpp=0.5,slices=8)", "klt(bits=512,bpp=1)"]) == [
+        "jpeg", "cae(slices=8)", "klt(bits=512)",
+    ]  # fmt: skip
+    same = ["jpeg(bpp=0.5)", "jpeg(bpp=1)"]
+    assert without_rate(same) == same
+
+
+def test_the_floor_of_failed_codecs_is_named():
+    rows, cells = run()
+    assert "no picture" in {text for text, _ in boxes_of(quality_figure(curves(rows, cells)))}
+    figure = quality_figure(curves(rows.assign(status="ok"), cells))
+    assert "no picture" not in {text for text, _ in boxes_of(figure)}
+
+
+def test_the_projects_own_codes_are_drawn_heavier_and_over_the_others():
+    own, other = style.lines(["generative(bpp=0.5)", "jpeg(bpp=0.5)"])
+    assert own["linewidth"] > other["linewidth"]
+    assert own["zorder"] > other["zorder"]
 
 
 # style
@@ -267,7 +290,7 @@ def test_sheet_of_a_run():
     assert len(figure.axes) == 1 + 2 * 4
     texts = [text for text, _ in boxes_of(figure)]
     assert texts.count("$10^{-4}$") == 1
-    assert "jpeg\n(bpp=0.5)\n0.50 bpp" in texts
+    assert "jpeg\n0.50 bpp" in texts
     red = [t for t in figure.texts if to_hex(t.get_color()) == "#b00020"]
     assert len(red) == 1  # the outage of jpeg at the last point
     assert red[0].get_text().endswith("dB, rejected")
