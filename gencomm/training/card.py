@@ -181,7 +181,7 @@ def main() -> None:
     items = list(Packed(args.data, args.count or (COUNT if split else None), split=split))
     codecs = getattr(recipe, "measured", [f"{args.weights}(quality={q})" for q in QUALITIES])
     # what an entropy code is worth over a noisy channel is no matter of its weights
-    rates = RATES if hasattr(recipe, "measured") else (0.0,)
+    rates = getattr(recipe, "measured_bers", RATES if hasattr(recipe, "measured") else (0.0,))
     # smaller pictures haven't all the scales of MS-SSIM
     whole = all(scales_for(*item.value.shape[:2]) == WEIGHTS.size for item in items)
     metric, label = ("ms_ssim", "MS-SSIM") if whole else ("ssim", "SSIM")

@@ -134,7 +134,10 @@ def export(run: Path, out: Path, history: str = "") -> None:
     """
     faces = read_safetensors(run)[1].get("recipe") == NAME
     fresh = CompressiveAutoencoder(FACE_LAMBDAS, side=SIDE) if faces else None
-    pack(*load_run(fresh or CompressiveAutoencoder(LAMBDAS), run, history), out)
+    network, state = load_run(fresh or CompressiveAutoencoder(LAMBDAS), run, history)
+    if faces:
+        state |= {"recipe_spec": "cae(domain=faces)"}
+    pack(network, state, out)
 
 
 def load_run(network: Network, run: Path, history: str) -> tuple[Network, dict[str, Any]]:
