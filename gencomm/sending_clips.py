@@ -101,6 +101,7 @@ def send_clip(
                 if writer is not None:
                     _write(writer, sent)
                 keep(result, sent, number, total)
+                del what, sent  # before the next segment is read
         except BaseException as error:
             if writer is not None:
                 writer.__exit__(type(error), error, error.__traceback__)

@@ -185,7 +185,8 @@ def figure_of(sent: Iterable[Any]) -> Figure:
 
 
 def _light(sent: Any) -> Any:
-    item = replace(sent.item, value=np.broadcast_to(sent.original[:1, :1, :1], sent.original.shape))
+    sample = sent.original[0, 0, 0].copy()  # a view would hold on to the whole segment
+    item = replace(sent.item, value=np.broadcast_to(sample, sent.original.shape))
     return replace(sent, item=item, received=item.value)
 
 
