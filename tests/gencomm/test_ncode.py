@@ -296,9 +296,10 @@ def test_the_first_class_moves_pictures_most(weights):
 
 
 def test_the_conformance_kit(weights):
-    report = check_codec(NCode(weights=weights))
-    failures = [one for one in report.failures if "round" not in str(one)]  # random networks
-    assert not failures, str(report)
+    codec = NCode(weights=weights)
+    codec.min_psnr = 3.0  # random networks
+    report = check_codec(codec)
+    assert report.ok, str(report)
 
 
 def test_bad_requests_name_what_there_is(weights, monkeypatch):
