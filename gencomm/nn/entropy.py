@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-#: Mixture components per channel (Theis et al. 2017, section 3.2: six scales).
+#: Mixture components per channel (Theis et al. 2017, section 3.1: six scales).
 SCALES = 6
 
 #: The least probability that a symbol is charged, 2^-30: keeps the logarithm finite.
@@ -92,7 +92,7 @@ class GaussianScaleMixture(nn.Module):
     p(y) = sum_k w_k N(y; 0, s_k^2), with w and s learned per channel. A latent enters the rate
     after its gain g and after rounding, or the uniform noise that stands for it; the probability
     of an integer n is then the mass of the mixture scaled by g on [n - 1/2, n + 1/2]. One density
-    serves all rates this way, as in the scale fine-tuning of Theis et al. 2017 (section 3.3).
+    serves all rates this way, as in the scale fine-tuning of Theis et al. 2017 (section 2.3).
 
     Parameters
     ----------

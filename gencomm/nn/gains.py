@@ -29,7 +29,7 @@ def interpolation(position: Tensor, points: int) -> Tensor:
 class Gains(nn.Module):
     """Learned per-channel gains for a row of rates, and the inverse gains of the decoder.
 
-    Scale fine-tuning (Theis et al. 2017, section 3.3) multiplies latents by a vector of scales
+    Scale fine-tuning (Theis et al. 2017, section 2.3) multiplies latents by a vector of scales
     before rounding, one vector a rate. Here all rates are learned together; between them the
     logarithms are interpolated, so that any rate in the range has its gain. The inverse is a
     vector of its own: the best reconstruction lies nearer to zero than the middle of the cell.

@@ -48,11 +48,14 @@ SHOWN = {"bpp": ".3f", "psnr": ".2f", "ms_ssim": ".4f"}
 
 @dataclass(frozen=True)
 class Intervals:
-    """Seconds between checkpoints, evaluations, and evaluations with monitor and sheet."""
+    """Seconds between checkpoints, evaluations, evaluations with monitor and sheet, and lines on
+    how training goes.
+    """
 
     checkpoint: float = 180
     evaluate: float = 300
     monitor: float = 1500
+    line: float = 30
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,7 @@ class Run:
         rate = self.recipe.learning_rate * self.schedule(self.step)
         for group, factor in zip(self.optimiser.param_groups, self.factors, strict=True):
             group["lr"] = rate * factor
+        self._prepare(self.network)
         self.network.train()
         loss, numbers = self.recipe.loss(
             self.network, self._crops(self.recipe.batch), self.generator
@@ -121,6 +125,11 @@ class Run:
                 self.ema[name].lerp_(value, 1 - decay)
         self.step += 1
         return numbers
+
+    def _prepare(self, network: nn.Module) -> None:
+        before = getattr(self.recipe, "before_step", None)
+        if before is not None:
+            before(network, self.step)
 
     def save(self, path: Path) -> None:
         """Write a checkpoint."""
@@ -169,6 +178,7 @@ class Run:
         """A network of its own with the averaged weights, in evaluation mode."""
         network = self.recipe.network().to(self.device)
         network.load_state_dict(self.ema)
+        self._prepare(network)
         return network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
 
     def save_weights(self, path: Path) -> None:
@@ -249,6 +259,21 @@ def _say(run: Run, what: str, result: dict[str, Any], end: float) -> None:
     )
 
 
+def _progress(
+    run: Run, numbers: list[dict[str, float]], pace: float, end: float, steps: int | None
+) -> None:
+    """A line on the steps since the last one, and when this call will be done."""
+    means = {k: np.mean([one[k] for one in numbers]) for k in numbers[0]}
+    words = "  ".join(f"{key} {value:.4f}" for key, value in means.items())
+    left, schedule = end - run.seconds, run.schedule
+    if steps is not None:
+        left = min(left, (steps - run.step) * pace)
+    if schedule.decay_from is not None:
+        left = min(left, (schedule.decay_from + schedule.decay_steps - run.step) * pace)
+    done = f"{max(left, 0) / 3600:.2f} h" if left >= 3600 else f"{max(left, 0) / 60:.1f} min"
+    print(f"step {run.step}  training: {words}  {pace:.3f} s a step, done in {done}", flush=True)
+
+
 def train(
     recipe: str | Recipe,
     data: str | None = None,
@@ -325,7 +350,7 @@ def _loop(
     run: Run, out: Path, target: Path, end: float, steps: int | None, intervals: Intervals
 ) -> None:
     start = time.monotonic() - run.seconds
-    saved = evaluated = watched = run.seconds
+    saved = evaluated = watched = told = run.seconds
     numbers: list[dict[str, float]] = []
     while True:
         run.seconds = time.monotonic() - start
@@ -334,17 +359,17 @@ def _loop(
         if last or run.seconds - saved >= intervals.checkpoint:
             run.save(target)
             saved = run.seconds
-        if last or run.seconds - evaluated >= intervals.evaluate:
-            if numbers:
-                means = {k: np.mean([one[k] for one in numbers]) for k in numbers[0]}
-                words = "  ".join(f"{key} {value:.4f}" for key, value in means.items())
-                pace = (run.seconds - evaluated) / len(numbers)
-                print(f"step {run.step}  training: {words}  {pace:.3f} s a step", flush=True)
+        evaluate = last or run.seconds - evaluated >= intervals.evaluate
+        if numbers and (evaluate or run.seconds - told >= intervals.line):
+            _progress(run, numbers, (run.seconds - told) / len(numbers), end, steps)
+            numbers.clear()
+            told = run.seconds
+        if evaluate:
             monitor = last or run.seconds - watched >= intervals.monitor
             evaluated = run.seconds
             watched = run.seconds if monitor else watched
-            numbers.clear()
             report(run, out, end, monitor)
+            told = time.monotonic() - start
         if last:
             return
         numbers.append(run.one_step())

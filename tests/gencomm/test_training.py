@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -105,6 +106,41 @@ def test_a_resumed_run_equals_an_uninterrupted_one(packed, tmp_path, uninterrupt
     assert last.step == uninterrupted.step == 12
     assert same(last.network.state_dict(), uninterrupted.network.state_dict())
     assert same(last.ema, uninterrupted.ema)
+
+
+def test_what_depends_on_the_step_survives_a_resume(packed, tmp_path):
+    class Stepped(Toy):
+        def __init__(self):
+            self.seen = []
+
+        def before_step(self, network, step):
+            network.step = step
+
+        def loss(self, network, crops, generator):
+            self.seen.append(network.step)
+            return super().loss(network, crops, generator)
+
+        def evaluate(self, network, pictures):
+            self.evaluated = network.step
+            return super().evaluate(network, pictures)
+
+    seen = []
+    for steps in (2, 5):
+        toy = Stepped()
+        train(toy, str(packed), tmp_path, 60, intervals=Intervals(1e9, 1e9, 1e9), steps=steps)
+        assert toy.evaluated == steps
+        seen += toy.seen
+    assert seen == [0, 1, 2, 3, 4]
+
+
+def test_lines_tell_when_training_will_be_done(packed, tmp_path, capsys):
+    train(Toy(), str(packed), tmp_path, 3600, intervals=Intervals(1e9, 1e9, 1e9, 0), steps=3)
+    lines = [line for line in capsys.readouterr().out.splitlines() if "training:" in line]
+    assert len(lines) == 3
+    found = [re.search(r"step (\d) .* loss \d.* s a step, done in ([\d.]+) (min|h)", line)
+             for line in lines]  # fmt: skip
+    assert [match and int(match[1]) for match in found] == [1, 2, 3]
+    assert found[-1][2] == "0.0"  # no step is left, though an hour would be
 
 
 def test_another_seed_gives_other_weights(packed, tmp_path, uninterrupted):

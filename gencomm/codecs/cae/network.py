@@ -174,6 +174,8 @@ class CompressiveAutoencoder(nn.Module):
         self.context = MagnitudeContext(shape.coarse, shape.fine, len(lambdas))
         self.places = Places(shape.coarse, shape.fine, side // STRIDE) if side else None
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
+        #: Channels of latents in use, in order; fewer than all in incremental training alone.
+        self.enabled = shape.coarse + shape.fine
         self._start_linear()
 
     @torch.no_grad()
@@ -244,6 +246,9 @@ class CompressiveAutoencoder(nn.Module):
         gain_coarse, gain_fine = gain[:, :, None, None].split(split, 1)
         inverse_coarse, inverse_fine = inverse[:, :, None, None].split(split, 1)
         coarse, fine = coarse * gain_coarse, fine * gain_fine
+        near, far = min(self.enabled, split[0]), max(self.enabled - split[0], 0)
+        if far < split[1]:  # the mask of Theis et al. 2017, section 3.2
+            coarse, fine = _first(coarse, near), _first(fine, far)
         symbols = round_identity(coarse), round_identity(fine)
         with torch.autocast(x.device.type, enabled=False):
             least = None if self.places is None else self.places.scales
@@ -252,10 +257,19 @@ class CompressiveAutoencoder(nn.Module):
             coarse, fine = uniform_noise(coarse, generator), uniform_noise(fine, generator)
         else:
             coarse, fine = symbols
-        bits = self.prior.bits(coarse - round_identity(mean), scale_coarse * gain_coarse)
-        bits = bits + self.prior.bits(fine, scale_fine * gain_fine, first=self.shape.coarse)
+        distance, scale_coarse = coarse - round_identity(mean), scale_coarse * gain_coarse
+        bits = self.prior.bits(distance[:, :near], scale_coarse[:, :near])
+        if far:
+            scale_fine = (scale_fine * gain_fine)[:, :far]
+            bits = bits + self.prior.bits(fine[:, :far], scale_fine, first=self.shape.coarse)
         latents = symbols[0] * inverse_coarse, symbols[1] * inverse_fine
         if self.places is not None:
             latents = latents[0] + self.places.mean_coarse, latents[1] + self.places.mean_fine
         out = self.denormalise(self.decoder(*latents, weight))
         return clip_identity(out, 0, 255), bits
+
+
+def _first(planes: Tensor, count: int) -> Tensor:
+    """Planes (batch, channels, h, w) with zeros behind the first channels."""
+    mask = torch.arange(planes.shape[1], device=planes.device) < count
+    return planes * mask[:, None, None]

@@ -19,6 +19,9 @@ LAMBDAS = tuple(float(value) for value in np.geomspace(0.0009, 0.045, 6).round(6
 MS_SSIM_LAMBDAS = tuple(float(value) for value in np.geomspace(2, 160, 6).round(3))
 
 
+#: Channels in use at the start of incremental training (Theis et al. 2017, section 3.2).
+FIRST_CHANNELS = 2
+
 #: What learned codecs are trained on here, for their cards.
 DATA = """
 ## Data and terms
@@ -49,6 +52,12 @@ class CAERecipe:
     ----------
     distortion : str
         "mse", the mean squared error, or "ms_ssim", 1 - MS-SSIM.
+    incremental : int
+        Steps after which one more channel of latents is enabled, lowest frequencies first, until
+        all are (Theis et al. 2017, section 3.2); the others are zero till then, and cost nothing.
+        The paper enables the next when improvement slows down; a fixed number of steps makes a
+        resumed run the same as an uninterrupted one. 0, the default, has all from the start: the
+        linear path starts as a working transform, so that there is no order to be found first.
     """
 
     train_set, validation_set, monitor_set = "photos.npz", "photos_val.npz", "kodak.npz"
@@ -60,7 +69,10 @@ class CAERecipe:
     #: the gains are few, far from theirs, and have gradients of their own scale.
     factors = {"linear": 0.2, "rate": 5.0}  # noqa: RUF012
 
-    def __init__(self, distortion: str = "mse"):
+    def __init__(self, distortion: str = "mse", incremental: int = 0):
+        if incremental < 0:
+            raise ValueError(f"incremental must be 0 or more steps, got {incremental}")
+        self.incremental = incremental
         if distortion not in ("mse", "ms_ssim"):
             raise ValueError(f"distortion is mse or ms_ssim, not {distortion!r}")
         self.distortion = distortion
@@ -103,6 +115,13 @@ class CAERecipe:
             return "linear"
         return "matrices" if dimensions == 4 else "rest"
 
+    def before_step(self, network: nn.Module, step: int) -> None:
+        """Enable the channels that are in use at a step."""
+        if self.incremental:
+            assert isinstance(network, CompressiveAutoencoder)
+            whole = network.shape.coarse + network.shape.fine
+            network.enabled = min(FIRST_CHANNELS + step // self.incremental, whole)
+
     def loss(
         self, network: nn.Module, crops: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, float]]:
@@ -118,7 +137,9 @@ class CAERecipe:
         error = self._error(out, x)
         bpp = bits / (x.shape[2] * x.shape[3])
         loss = ((bpp + weight * error) * (weight / lambdas[len(lambdas) // 2]).rsqrt()).mean()
-        shown = {"loss": loss, "bpp": bpp.mean(), self.distortion: error.mean()}
+        with torch.no_grad():
+            psnr = 10 * torch.log10(255**2 / squared_error(out, x).clamp_min(1e-4)).mean()
+        shown = {"loss": loss, "bpp": bpp.mean(), self.distortion: error.mean(), "psnr": psnr}
         return loss, {name: value.item() for name, value in shown.items()}
 
     def _error(self, out: Tensor, x: Tensor) -> Tensor:
@@ -167,25 +188,29 @@ def _code(network: nn.Module, picture: np.ndarray, position: int) -> tuple[Tenso
     return x, out, bits
 
 
-def recipe(distortion: str = "mse", domain: str = "photographs") -> CAERecipe:
+def recipe(distortion: str = "mse", domain: str = "photographs", incremental: int = 0) -> CAERecipe:
     """The recipe for photographs, or for aligned faces.
 
     Parameters
     ----------
     distortion : {"mse", "ms_ssim"}
     domain : {"photographs", "faces"}
+    incremental : int
+        Of `CAERecipe`.
 
     Raises
     ------
     ValueError
-        No such distortion or domain, or one that the other can't go with.
+        No such distortion or domain, or one that the others can't go with.
     """
     if domain == "photographs":
-        return CAERecipe(distortion)
+        return CAERecipe(distortion, incremental)
     if domain != "faces":
         raise ValueError(f"domain is photographs or faces, not {domain!r}")
     if distortion != "mse":
         raise ValueError("faces of 64x64 pixels are too small for MS-SSIM: distortion is mse")
+    if incremental:
+        raise ValueError("faces begin from weights of photographs: incremental is for those")
     from gencomm.codecs.cae.faces import FaceRecipe
 
     return FaceRecipe()

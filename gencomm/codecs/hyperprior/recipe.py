@@ -23,6 +23,9 @@ class HyperpriorRecipe(CAERecipe):
     #: The conditional model can be trained from little: it takes larger steps.
     factors = {"linear": 0.2, "rate": 5.0, "context": 2.0}  # noqa: RUF012
 
+    def __init__(self, distortion: str = "mse"):
+        super().__init__(distortion)
+
     def network(self) -> Hyperprior:
         """A fresh network."""
         return Hyperprior(LAMBDAS)
