@@ -34,6 +34,7 @@ CODECS = Registry(
         "hevc": "gencomm.codecs.video.h264:HEVC",
         "av1": "gencomm.codecs.video.av1:AV1",
         "per_frame": "gencomm.codecs.video.per_frame:PerFrame",
+        "ncode_video": "gencomm.codecs.ncode_video.codec:NCodeVideo",
     },
     "codec",
 )

@@ -197,6 +197,9 @@ def load_data(recipe: Recipe, data: str | None) -> Data:
     data : str or None
         As `gencomm.training.data.data_path` takes it.
     """
+    own = getattr(recipe, "load_data", None)
+    if own is not None:
+        return own(data)
     where = data_path(data, recipe.train_set)
     packed = where.endswith(recipe.train_set)
     parts = [getattr(recipe, f"{k}_split", None) if packed else None for k in SPLITS]
