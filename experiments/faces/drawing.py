@@ -57,6 +57,7 @@ def draw(results: list[dict], judged: list[dict]) -> Figure:
                 ax.set_ylabel(label)
                 ax.set_xlabel(words)
         handles, labels = axes[0, 0].get_legend_handles_labels()
+        axes[0, 2].invert_yaxis()  # LPIPS, of both rows: up is better in every panel
         figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False)
     return figure
 
@@ -80,5 +81,3 @@ def _panel(ax: Axes, clean: dict[str, dict], size: str, name: str) -> None:
     ax.grid(visible=True, linewidth=0.4, alpha=0.5)
     if name == "identity":
         ax.yaxis.set_major_formatter(PercentFormatter(1))
-    if name == "lpips":
-        ax.invert_yaxis()  # up is better in every panel
