@@ -183,9 +183,13 @@ class ProductCode:
                 own[id(q)] = q.mean_squared_error(ber, assumed)
         return float(self.scale**2 @ np.array([own[id(q)] for q in self.quantisers]))
 
-    def sensitivity(self) -> np.ndarray:
-        """Mean squared change of the values when one bit is flipped; float64, shape (n_bits,)."""
-        parts = [s**2 * q.sensitivity() for q, s in zip(self.quantisers, self.scale, strict=True)]
+    def sensitivity(self, ber: float = 0.0) -> np.ndarray:
+        """Mean squared change of the values when one bit is flipped; float64, shape (n_bits,).
+
+        Of what a decoder takes that reckons with a bit error rate of `ber`.
+        """
+        pairs = zip(self.quantisers, self.scale, strict=True)
+        parts = [s**2 * q.sensitivity(ber) for q, s in pairs]
         return np.concatenate(parts) if parts else np.zeros(0)
 
     @cached_property

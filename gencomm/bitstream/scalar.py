@@ -135,10 +135,12 @@ class ScalarQuantiser:
         square = (arrive * (self.levels[:, None] - guess) ** 2).sum(axis=1)
         return self.distortion + float(self.probability @ square)
 
-    def sensitivity(self) -> np.ndarray:
-        """Mean squared change of the value when one bit is flipped; float64, shape (width,)."""
-        value = self.levels[self.cell_of]
-        sent = self.label
+    def sensitivity(self, ber: float = 0.0) -> np.ndarray:
+        """Mean squared change of the value when one bit is flipped; float64, shape (width,).
+
+        Of what a decoder takes that reckons with a bit error rate of `ber`.
+        """
+        value, sent = self.estimates(ber), self.label
         flips = 1 << np.arange(self.width - 1, -1, -1)
-        change = [(value[sent ^ flip] - self.levels) ** 2 for flip in flips]
+        change = [(value[sent ^ flip] - value[sent]) ** 2 for flip in flips]
         return np.array([self.probability @ c for c in change])

@@ -139,4 +139,5 @@ def _planned(
     quantisers = [_quantiser(int(widths[k]), design_ber, labels) for k in used]
     code = ProductCode(quantisers, scale=deviation[used])
     # the components are orthonormal: a value's squared change is that of the picture's samples
-    return Basis(weights, used), code, importance_classes(code.sensitivity(), CLASSES)
+    moved = code.sensitivity(design_ber)
+    return Basis(weights, used), code, importance_classes(moved, CLASSES)

@@ -132,7 +132,7 @@ class Networks:
         the correction.
         """
         code = self.code(bits, design, labels)
-        table, number = code.table(0.0).detach(), torch.arange(VECTORS)
+        table, number = code.table(design).detach(), torch.arange(VECTORS)
         found = []
         for k in range(WIDTH - 1, -1, -1):
             change = (table[:, number ^ (1 << k)] - table).square().sum(2)
