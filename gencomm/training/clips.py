@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from gencomm.sources.packed_clips import PackedClips
-from gencomm.training.data import Pictures
+from gencomm.training.data import Pictures, data_path, load_pictures
+
+#: Clips, and frames of each, that validation measures.
+CLIPS, CLIP_FRAMES = 4, 49
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,40 @@ class Windows:
         y, x = rng.integers(2 * self.shift + 1, size=2)
         height, width = window.shape[1:3]
         return np.pad(window, wide, "edge")[:, y : y + height, x : x + width]
+
+
+def load_windows(recipe: Any, data: str | None) -> tuple[Windows, list[np.ndarray]]:
+    """Training windows and validation clips of a recipe whose `frames` is more than one.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        With `frames`, `strides`, `mirrored` and `shift` for `Windows`, and `picture_set`: the file
+        name of a packed set of pictures beside the clips, or empty.
+    data : str or None
+        A packed set of clips, or a folder of sets.
+
+    Returns
+    -------
+    windows : Windows
+    validation : list of uint8 arrays, shape (frames, 3, side, side)
+    """
+    path = data_path(data, recipe.train_set)
+    beside = Path(path).parent / recipe.picture_set
+    pictures = None
+    if recipe.picture_set and beside.is_file():
+        pictures = load_pictures(beside, recipe.train_split)
+    train = Windows(
+        load_clips(path, recipe.train_split, recipe.side, recipe.frames),
+        recipe.frames,
+        recipe.strides,
+        recipe.mirrored,
+        recipe.shift,
+        pictures,
+    )
+    kept = load_clips(path, recipe.validation_split, recipe.side, recipe.frames)
+    chosen = np.linspace(0, len(kept) - 1, min(CLIPS, len(kept))).round().astype(int)
+    return train, [kept[k][:CLIP_FRAMES].transpose(0, 3, 1, 2) for k in chosen]
 
 
 def load_clips(path: str, split: str, side: int, least: int) -> list[np.ndarray]:

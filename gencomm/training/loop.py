@@ -28,6 +28,7 @@ from gencomm.training.checkpoint import (
     with_prefix,
     write_checkpoint,
 )
+from gencomm.training.clips import Windows, load_windows
 from gencomm.training.data import Pictures, data_path, load_pictures
 from gencomm.training.optimiser import Muon
 from gencomm.training.recipe import Recipe
@@ -62,7 +63,7 @@ class Intervals:
 class Data:
     """Pictures to train on, to validate on, and to watch without selecting by."""
 
-    train: Pictures
+    train: Pictures | Windows
     validation: list[np.ndarray]
     monitor: list[np.ndarray]
 
@@ -197,9 +198,8 @@ def load_data(recipe: Recipe, data: str | None) -> Data:
     data : str or None
         As `gencomm.training.data.data_path` takes it.
     """
-    own = getattr(recipe, "load_data", None)
-    if own is not None:
-        return own(data)
+    if getattr(recipe, "frames", 1) > 1:
+        return Data(*load_windows(recipe, data), [])
     where = data_path(data, recipe.train_set)
     packed = where.endswith(recipe.train_set)
     parts = [getattr(recipe, f"{k}_split", None) if packed else None for k in SPLITS]

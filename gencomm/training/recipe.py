@@ -33,8 +33,8 @@ class Recipe(Protocol):
         Parts of packed sets that come in parts.
     start_crops, validation_count : int, optional
         Crops that `start` is given, and pictures that validation measures.
-    load_data : function(data) -> `gencomm.training.loop.Data`, optional
-        Where data are no pictures, such as `gencomm.training.clips.Windows`.
+    frames : int, optional
+        More than one where it trains on clips: then see `gencomm.training.clips.load_windows`.
     before_step : function(network, step), optional
         Called before each step and each evaluation, for what depends on the step alone.
     sheet_seconds : float, optional

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,9 +18,6 @@ from gencomm.codecs.ncode_video.points import BITS, SETS
 from gencomm.codecs.ncode_video.start import fit_basis, fit_keys, fit_residuals
 from gencomm.nn.losses import squared_error
 from gencomm.nn.vector_code import flip
-from gencomm.training.clips import Windows, load_clips
-from gencomm.training.data import data_path, load_pictures
-from gencomm.training.loop import Data
 from gencomm.weights import load_weights
 
 #: Frames from key frame to key frame in training, and of a window: three such gaps, of which the
@@ -61,9 +57,6 @@ POINTS = (
     (0.01, 1e-2, True),
 )
 
-#: Clips and frames that validation measures.
-CLIPS, CLIP_FRAMES = 4, 49
-
 
 class VideoRecipe:
     """The logarithm of each frame's mean squared error, of key frames and of frames between.
@@ -77,6 +70,8 @@ class VideoRecipe:
     train_split, validation_split = "train", "validation"
     monitor_set = ""
     side, batch = SIDE, 16
+    #: Windows; a quarter of them of every second frame.
+    frames, strides = FRAMES, (1, 1, 1, 2)
     start_crops = START_WINDOWS
     warmup, clip_norm, ema = 100, 1.0, 0.995
     factors = {"codes": 0.3, "decoder": 1.0}  # noqa: RUF012
@@ -86,32 +81,13 @@ class VideoRecipe:
             raise ValueError(f"set is one of {', '.join(SETS)}, not {set!r}")
         self.set = SETS[set]
         self.train_set = self.validation_set = self.set.file
+        self.picture_set, self.mirrored = self.set.pictures, self.set.mirrored
+        #: Principal components of few clips know few places; faces stand where they always do.
+        self.shift = 0 if self.set.start else 2
         self.name = f"ncode_video_{set.removesuffix('64')}"
-        self.spec = f"ncode_video(set={set})"
         self.card = card_of(set)
         #: Weights that are good already take smaller steps.
         self.learning_rate = 3e-4 if self.set.start else 2e-3
-
-    def load_data(self, data: str | None) -> Data:
-        """Windows of the training clips, and validation clips, uint8 (frames, 3, 64, 64)."""
-        path = data_path(data, self.set.file)
-        pictures = None
-        if self.set.pictures:
-            beside = Path(path).parent / self.set.pictures
-            if beside.is_file():
-                pictures = load_pictures(beside, self.train_split)
-        train = Windows(
-            load_clips(path, self.train_split, SIDE, FRAMES),
-            FRAMES,
-            strides=(1, 1, 1, 2),
-            mirrored=self.set.mirrored,
-            shift=0 if self.set.start else 2,
-            pictures=pictures,
-        )
-        kept = load_clips(path, self.validation_split, SIDE, FRAMES)
-        chosen = np.linspace(0, len(kept) - 1, min(CLIPS, len(kept))).round().astype(int)
-        clips = [kept[k][:CLIP_FRAMES].transpose(0, 3, 1, 2) for k in chosen]
-        return Data(train, clips, [])  # type: ignore[arg-type]
 
     def network(self) -> nn.Module:
         """A fresh network."""
@@ -190,7 +166,7 @@ class VideoRecipe:
 
     @torch.no_grad()
     def sheet(self, network: nn.Module, pictures: list[np.ndarray]) -> np.ndarray:
-        """Nine frames in a row; below, the same clean and at a bit error rate of 1e-2."""
+        """Nine frames in a row; below, clean and at a bit error rate of 1e-2, then predicted."""
         rows = []
         for clip in pictures:
             x = torch.from_numpy(clip.copy()).float()[:9]

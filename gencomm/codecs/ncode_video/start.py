@@ -15,13 +15,15 @@ ROUNDS, DRAWN = 24, 4000
 #: Further directions and rounds of the search for principal components (Halko, Martinsson and
 #: Tropp 2011, "Finding structure with randomness", section 4.5).
 OVERSAMPLING, POWER_ROUNDS = 20, 3
+#: Deviations of values are no less.
+LEAST = 1e-3
 #: Residuals depend on what the code before left of the frame before: so they are designed so often.
 CLOSED_ROUNDS = 3
 
 
 @torch.no_grad()
 def fit_basis(network: VideoCode, frames: Tensor) -> None:
-    """Principal components of frames, float (n, 3, 64, 64)."""
+    """Principal components of frames, float (n, 3, 64, 64); of few frames there are few."""
     basis = network.basis
     samples = torch.cat([planes(part) for part in frames.split(500)])
     basis.mean.copy_(samples.mean(0))
@@ -32,8 +34,10 @@ def fit_basis(network: VideoCode, frames: Tensor) -> None:
     for _ in range(POWER_ROUNDS):
         axes = torch.linalg.qr(samples.T @ (samples @ axes))[0]
     _, sizes, directions = torch.linalg.svd(samples @ axes, full_matrices=False)
-    basis.components.copy_((axes @ directions.T)[:, :count].T)
-    basis.deviation.copy_((sizes[:count] / len(samples) ** 0.5).clamp_min(1e-3))
+    found = (axes @ directions.T)[:, :count].T
+    basis.components.zero_()[: len(found)] = found
+    basis.deviation.fill_(LEAST)[: len(found)] = sizes[:count] / len(samples) ** 0.5
+    basis.deviation.clamp_(min=LEAST)
 
 
 @torch.no_grad()
@@ -74,7 +78,7 @@ def fit_residuals(
         for _ in range(CLOSED_ROUNDS):
             pairs = zip(steps[1:], states[:-1], strict=True)
             left = torch.cat([step - kept * state for step, state in pairs])
-            spread = left[:, :RESIDUAL_VALUES].square().mean(0).sqrt().clamp_min(1e-3)
+            spread = left[:, :RESIDUAL_VALUES].square().mean(0).sqrt().clamp_min(LEAST)
             design_code(code, left, spread, generator, rounds, drawn)
             _, shown = follow(network, rate, (sent[0], sent[0]), steps[1:])
             states = [sent[0], *shown]
