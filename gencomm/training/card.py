@@ -19,9 +19,10 @@ from channels.bits import PackedBits
 from gencomm.codecs.contract import Received, decode_all
 from gencomm.codecs.registry import make_codec
 from gencomm.items import Item
-from gencomm.metrics.registry import make_metric
+from gencomm.metrics import Panel
 from gencomm.metrics.ssim import WEIGHTS, scales_for
 from gencomm.sources.packed import Packed
+from gencomm.sources.packed_clips import PackedClips
 from gencomm.training.loop import load_recipe
 from gencomm.weights import FOLDER, load_weights
 
@@ -54,7 +55,7 @@ class Row(NamedTuple):
 
 
 def measure(codec: str, items: Sequence[Item], rates: Sequence[float], similarity: str) -> Row:
-    """Encode pictures, and decode them after one draw of errors a picture at each rate.
+    """Encode pictures or clips, and decode them after one draw of errors for each at each rate.
 
     Parameters
     ----------
@@ -73,8 +74,8 @@ def measure(codec: str, items: Sequence[Item], rates: Sequence[float], similarit
     made = make_codec(codec)
     batch = getattr(made, "encode_batch", None)
     sent = batch(items) if batch else [made.encode(item) for item in items]
-    metrics = [make_metric("psnr"), make_metric(similarity)]
-    states = [[metric.prepare(item.value) for metric in metrics] for item in items]
+    panel = Panel(["psnr", similarity])
+    states = [panel.prepare(item.value) for item in items]
     found = []
     for rate in rates:
         rng = np.random.default_rng(1)  # the same errors for each codec of as many bits
@@ -87,8 +88,8 @@ def measure(codec: str, items: Sequence[Item], rates: Sequence[float], similarit
         for item, decoded, state in zip(items, decode_all(made, received), states, strict=True):
             if decoded.value is None:
                 raise RuntimeError(f"{codec} loses {item.id} at {rate:g}: {decoded.detail}")
-            pairs = zip(metrics, state, strict=True)
-            scores.append([float(metric.measure(s, decoded.value[None])[0]) for metric, s in pairs])
+            found_here = panel.measure(state, decoded.value[None])
+            scores.append([float(found_here[name][0]) for name in panel.names])
         psnr, second = np.mean(scores, axis=0)
         found.append((float(psnr), float(second)))
     estimates = [one.meta.get("estimated_bpp") for one in sent]
@@ -173,23 +174,30 @@ def main() -> None:
     parser.add_argument("weights", help="name of weights in the package")
     parser.add_argument("--data", required=True, help="a packed set, Kodak's for photographs")
     parser.add_argument("--split", help="part of the set (default: test, where it has parts)")
-    parser.add_argument("--count", type=int, help=f"pictures (default: all; {COUNT} of a part)")
+    parser.add_argument(
+        "--count", type=int, help=f"pictures or clips (default: all; {COUNT} pictures of a part)"
+    )
     args = parser.parse_args()
     weights = load_weights(args.weights)
     recipe = load_recipe(weights.state.get("recipe_spec", args.weights))
     split = args.split or ("test" if getattr(recipe, "train_split", None) else None)
-    items = list(Packed(args.data, args.count or (COUNT if split else None), split=split))
+    clips = getattr(recipe, "frames", 1) > 1
+    if clips:
+        items = list(PackedClips(args.data, split=split, limit=args.count))
+    else:
+        items = list(Packed(args.data, args.count or (COUNT if split else None), split=split))
     codecs = getattr(recipe, "measured", [f"{args.weights}(quality={q})" for q in QUALITIES])
     # what an entropy code is worth over a noisy channel is no matter of its weights
     rates = getattr(recipe, "measured_bers", RATES if hasattr(recipe, "measured") else (0.0,))
     # smaller pictures haven't all the scales of MS-SSIM
-    whole = all(scales_for(*item.value.shape[:2]) == WEIGHTS.size for item in items)
+    sides = [item.value.shape[1:3] if clips else item.value.shape[:2] for item in items]
+    whole = all(scales_for(*side) == WEIGHTS.size for side in sides)
     metric, label = ("ms_ssim", "MS-SSIM") if whole else ("ssim", "SSIM")
     rows = []
     for codec in codecs:
         rows.append(measure(codec, items, rates, metric))
         print(table(rows[-1:], rates, label, "")[-1], flush=True)
-    what = f"the first {len(items)} pictures of {Path(args.data).stem}"
+    what = f"the first {len(items)} {'clips' if clips else 'pictures'} of {Path(args.data).stem}"
     what += f", part {split}" if split else ""
     text = card(
         args.weights, weights.state, weights.checksum, recipe.card, table(rows, rates, label, what)

@@ -57,6 +57,18 @@ POINTS = (
     (0.01, 1e-2, True),
 )
 
+#: Operating points that the card measures.
+MEASURED = (
+    "",
+    "design_ber=0.01, ",
+    "design_ber=0.05, ",
+    "every=2, ",
+    "every=8, ",
+    "search=0, ",
+    "mode=predict, ",
+    "mode=predict, design_ber=0.01, ",
+)
+
 
 class VideoRecipe:
     """The logarithm of each frame's mean squared error, of key frames and of frames between.
@@ -86,6 +98,8 @@ class VideoRecipe:
         self.shift = 0 if self.set.start else 2
         self.name = f"ncode_video_{set.removesuffix('64')}"
         self.card = card_of(set)
+        #: What the card measures.
+        self.measured = [f"ncode_video({one}weights={self.name})" for one in MEASURED]
         #: Weights that are good already take smaller steps.
         self.learning_rate = 3e-4 if self.set.start else 2e-3
 
