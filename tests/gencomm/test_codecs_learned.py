@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -17,6 +18,7 @@ pytest.importorskip("constriction")
 
 from channels.bits import PackedBits  # noqa: E402
 from gencomm.bitstream.conditional import ConditionalCoder  # noqa: E402
+from gencomm.bitstream.header import pack_numbers, seal  # noqa: E402
 from gencomm.codecs.cae import inference  # noqa: E402
 from gencomm.codecs.cae.codec import CAE, read_frame  # noqa: E402
 from gencomm.codecs.cae.export import pack  # noqa: E402
@@ -255,6 +257,39 @@ def test_a_decoder_is_total(learned):
                 assert decoded.value.dtype == np.uint8
                 assert decoded.value.shape == x.value.shape
     assert seen >= {Status.PARTIAL, Status.REJECTED}
+
+
+#: Numbers of a header behind the codec's version, and bytes behind it: what no encoder writes.
+BOMBS = {
+    "beyond the pixels": ([65535, 65535, 200, 1], b""),
+    "beyond the sides": ([2**32 - 1, 2**32 - 1, 200, 1], b""),
+    "no pixels": ([0, 0, 200, 1], b""),
+    "no slices": ([64, 64, 200, 0], b""),
+    "more slices than rows": ([1, 1, 200, 255, *[1] * 254], b""),
+    "slices beyond the stream": ([65536, 1, 200, 255, *[2**32 - 1] * 254], bytes(range(256))),
+    "empty slices": ([65536, 1, 200, 255, *[0] * 254], b""),
+    "a quality beyond the top": ([64, 64, 401, 1], bytes(99)),
+    "much behind one pixel": ([1, 1, 400, 1], bytes(range(1, 256)) * 4000),
+    "large and empty": ([4096, 2048, 200, 1], b""),
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_sealed_headers_that_lie(learned, bomb):
+    """Whoever knows the checksum can claim anything: none of it passes as whole or costs much.
+
+    A check of eight bits lets some rubbish pass, which then counts as a part of a picture.
+    """
+    numbers, rest = BOMBS[bomb]
+    codec = learned()
+    data = seal(pack_numbers([codec.version, *numbers])) + rest
+    started = time.process_time()
+    decoded = codec.decode(Received(PackedBits.from_bytes(data)))
+    assert decoded.status in (Status.REJECTED, Status.PARTIAL)
+    assert decoded.detail
+    assert time.process_time() - started < 5
+    small = Received(PackedBits.from_bytes(data), max_pixels=100)
+    assert codec.decode(small).status is Status.REJECTED
 
 
 def test_pieces_equal_the_whole(learned, monkeypatch):
