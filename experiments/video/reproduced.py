@@ -70,8 +70,9 @@ def verdict(found: dict) -> str:
 
 def claim(found: dict) -> dict:
     """One line of claims.json from one of results.csv."""
+    what = f"{found['set']}: {found['codec']}"
     return {
-        "claim": f"{found['set']}: {found['codec']}, dB of PSNR at {found['bits']:.0f} bits a frame",
+        "claim": f"{what}, dB of PSNR at {found['bits']:.0f} bits a frame",
         "source": "results.csv; the bars in this recipe",
         "target": f"{found['bar_psnr']:g} dB at {found['bar_bits']} bits a frame",
         "value": round(found["psnr"], 2),
