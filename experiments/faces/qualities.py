@@ -1,6 +1,6 @@
 """Which qualities of `cae` on faces have means of 512, 1,024 and 1,349 bits behind the header.
 
-``GENCOMM_DATA=... python experiments/faces/qualities.py`` asks faces of the validation part, so that
+``GENCOMM_DATA=... python experiments/faces/qualities.py`` asks faces of validation, so that
 operating points (`points.CAE_FACES`) owe nothing to the test faces. ``--weights`` names others.
 """
 

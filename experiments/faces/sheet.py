@@ -79,10 +79,10 @@ def main() -> None:
         if decoded.value is None:
             raise RuntimeError(f"{spec} does not decode: {decoded.detail}")
         psnr = float(metric.measure(state, decoded.value[None])[0])
-        caption = f"{payload:,.0f} ({encoded.total_bits:,}) bits, {psnr:.1f} dB"
+        caption = f"{payload:,.0f} ({encoded.total_bits:,})  {psnr:.1f} dB"
         tiles.append(Tile(row, f"about {rate:,} bits", decoded.value, caption))
     note = (
-        "Captions: bits with the header granted free\n(of the whole stream), PSNR.\n"
+        "Captions: bits with the header granted free\n(bits of the whole stream), PSNR.\n"
         "Empty: no operating point within 20 %.\n"
         "Original: Eileen Collins, NASA, public domain."
     )
