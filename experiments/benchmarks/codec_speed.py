@@ -22,6 +22,7 @@ from gencomm.weights import index
 
 #: Learned codecs first, at about 0.5 bits per pixel; each at one thread and at two.
 LEARNED = (
+    "generative(bpp=0.15)",
     "cae(quality=60)", "cae(quality=60,slices=8)",
     "hyperprior(quality=60)", "hyperprior(quality=60,slices=8)",
 )  # fmt: skip

@@ -21,6 +21,7 @@ for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
 
 import channel_speed  # noqa: E402
 import codec_speed  # noqa: E402
+import face_speed  # noqa: E402
 import fec_speed  # noqa: E402
 import video_speed  # noqa: E402
 from rich.console import Console  # noqa: E402
@@ -35,6 +36,7 @@ SECTIONS = {
     "channels": channel_speed,
     "fec": fec_speed,
     "codecs": codec_speed,
+    "faces": face_speed,
     "video": video_speed,
 }
 
