@@ -174,7 +174,7 @@ def test_random_bits_of_the_right_length_are_pictures(weights):
     budget = codec.cells((32, 32, 3))[2]
     rng = np.random.default_rng(0)
     means = []
-    for _ in range(30):
+    for _ in range(200):
         bits = np.concatenate([header, rng.integers(0, 2, budget, np.uint8)])
         out = codec.decode(Received(PackedBits.from_bits(bits), ber=rng.choice([None, 0.1])))
         assert out.status is Status.OK
@@ -271,7 +271,7 @@ def test_erased_bits_count_for_nothing(weights):
     assert (outs[0] == outs[1]).all()
 
 
-@pytest.mark.parametrize("labels", ["natural", "gray", "folded"])
+@pytest.mark.parametrize("labels", ["natural", "gray", "folded", "learnt"])
 def test_labels_make_no_difference_without_errors(weights, labels):
     codec = Generative(0.25, labels=labels, weights=weights)
     one = item(64, 64)

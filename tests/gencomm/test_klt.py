@@ -215,6 +215,31 @@ def test_soft_decoding_is_the_best_in_the_mean(weights):
         assert np.array_equal(found.value, clean)
 
 
+def test_a_hard_decoder_that_is_told_takes_the_mean_of_what_was_sent(weights):
+    """For many errors the squared error is least at the mean: never above that of bits believed."""
+    pictures, rng, ber = made_up(60, seed=15), np.random.default_rng(3), 0.1
+    told, untold = (codec(weights, bits=80, know_ber=know) for know in ("true", "false"))
+    sent = [one.bits.unpack() for one in told.encode_batch(items(pictures))]
+    hit = [PackedBits.from_bits(bits ^ (rng.random(80) < ber)) for bits in sent]
+    error = []
+    for subject in (told, untold):
+        found = subject.decode_batch([Received(bits, ber=ber) for bits in hit])
+        error.append(np.mean((np.stack([d.value for d in found]).astype(float) - pictures) ** 2))
+    assert error[0] < error[1]
+    _, code, _ = told._plan
+    assert code.mean_squared_error(ber) < code.mean_squared_error(ber, assumed=0.0)
+    same = [subject.decode(Received(hit[0])).value for subject in (told, untold)]
+    assert np.array_equal(*same)  # of a link that doesn't know its error rate
+
+
+@pytest.mark.parametrize("labels", ["gray", "natural", "folded", "learnt"])
+def test_labels_make_no_difference_without_errors(weights, labels):
+    item = items(made_up(1, seed=16))[0]
+    found = [codec(weights, bits=80, labels=name) for name in ("gray", labels)]
+    values = [one.decode(Received(one.encode(item).bits)).value for one in found]
+    assert np.array_equal(*values)
+
+
 def test_erased_bits_count_for_nothing(weights):
     subject = codec(weights, bits=80, decode="soft")
     item = items(made_up(1, seed=8))[0]
@@ -259,7 +284,7 @@ def test_classes_are_quarters_by_what_an_error_does(weights):
     assert means == sorted(means, reverse=True)
 
 
-@pytest.mark.parametrize("count", [100, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [200, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_random_strings_are_pictures(weights, count):
     subject, rng = codec(weights, bits=80, design_ber=0.1), np.random.default_rng(5)
     for _ in range(0, count, 100):
