@@ -51,7 +51,7 @@ def words(link: str) -> str:
 
 def slug(link: str) -> str:
     """The same in a file's name."""
-    return re.sub(r"[^a-z0-9]+", "-", words(link)).strip("-")
+    return re.sub(r"[^a-z0-9]+", "-", words(link).lower()).strip("-")
 
 
 def by_link(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
