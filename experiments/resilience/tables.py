@@ -74,9 +74,9 @@ def loss_claim(tables: Tables, codec: str, ber: float, target: float, words: str
     if not len(part):
         raise ValueError(f"no rows of {codec} at {ber:g}")
     of = cells[cells["codec"] == codec]
-    lost = (
-        of.groupby("item")["clean_psnr"].mean() - part.groupby("item")["psnr"].mean()
-    ).to_numpy(float)
+    lost = (of.groupby("item")["clean_psnr"].mean() - part.groupby("item")["psnr"].mean()).to_numpy(
+        float
+    )
     bootstrap = Bootstrap(len(lost))
     low, high = (float(end[0]) for end in bootstrap.interval(bootstrap.means(lost)[:, None]))
     value = float(lost.mean())

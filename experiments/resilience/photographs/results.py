@@ -78,7 +78,9 @@ def _named(table: pd.DataFrame, rate: float) -> pd.DataFrame:
     part = table[_rate(table["codec"]).fillna(RATES[1]) == rate]
     short = part["codec"].str.replace(r"bpp=[\d.]+,?", "", regex=True)
     short = short.str.replace(r",?weights=[^,)]*", "", regex=True)
-    return part.assign(codec=short.str.replace("(,", "(", regex=False).str.replace("()", "", regex=False))
+    return part.assign(
+        codec=short.str.replace("(,", "(", regex=False).str.replace("()", "", regex=False)
+    )
 
 
 def _counts(table: pd.DataFrame) -> str:
