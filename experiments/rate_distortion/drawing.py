@@ -75,16 +75,19 @@ def draw_training(source: Path, path: Path) -> None:
         style.frame(panel)
         for recipe, part in log.groupby("recipe", sort=False):
             colour = style.colours([str(recipe)])[str(recipe)]
+            labels = set()
             for phase, of_phase in part.groupby("phase", sort=False):
                 steps, rates = _rates_at(part, of_phase)
-                dashed = phase == "decay"
+                dashed = str(phase).startswith("decay")
+                label = f"{recipe}{', falling learning rate' if dashed else ''}"
                 panel.plot(
                     steps / 1000, rates, color=colour, marker="o", markersize=3,
                     linestyle="--" if dashed else "-",
-                    label=f"{recipe}{', falling learning rate' if dashed else ''}",
+                    label=None if label in labels else label,
                 )  # fmt: skip
-        panel.set_xlabel("thousands of steps since the context model was added")
-        panel.set_ylabel("rate at equal PSNR (%),\n100 at the first evaluation")
+                labels.add(label)
+        panel.set_xlabel("thousands of steps with the entropy model of today")
+        panel.set_ylabel("rate at equal PSNR (%),\n100 at each one's first evaluation")
         panel.legend(frameon=False)
         panel.set_title("Validation pictures, estimated rate", loc="left", fontsize=9)
         save(figure, path)
