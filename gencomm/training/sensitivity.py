@@ -4,12 +4,20 @@
 one bit after the other, decodes, and writes ``ncode_joint.sensitivity.json`` beside the weights.
 From then on the codec orders its bits by these numbers where links protect them unequally
 (`unequal`). Weights that were trained further need maps of their own: older ones are not used.
+
+What a bit does depends on the picture, so that a plain mean over a few pictures orders bits worse
+than the closed form of what it does to the values, which knows no network but all of training
+(measured at 512 bits, a quarter of them protected, four faces: 0.2 to 0.6 dB worse). So where a
+code has that closed form, pictures only say how much the decoder makes of a change of values: the
+ratio of both changes over the pictures, times the closed form (a ratio estimator).
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,68 +57,87 @@ class Plan(NamedTuple):
         Places that are flipped together, one after the other.
     ber : float
         Which the decoder is told.
+    values : callable, optional
+        Bits (n, n_bits) to what they stand for (n, values), whose mean change is known.
+    known : float (len(flips),), optional
+        That mean: the squared change of the values by each flip.
     """
 
     name: str
     codec: Codec
     flips: list[np.ndarray]
     ber: float
+    values: Callable[[np.ndarray], np.ndarray] | None = None
+    known: np.ndarray | None = None
 
 
-def flip_costs(
-    codec: Codec, items: Sequence[Item], flips: Sequence[np.ndarray], ber: float = 0.0
-) -> np.ndarray:
-    """How much the squared error of pictures grows when bits are flipped.
+def flip_changes(plan: Plan, items: Sequence[Item]) -> np.ndarray:
+    """How far pictures move when bits are flipped.
+
+    For a decoder that gives the mean of what was sent this is also, on average, by how much the
+    squared error grows.
 
     Parameters
     ----------
-    codec : Codec
-        Of fixed length.
+    plan : Plan
     items : sequence of Item
-    flips : sequence of int arrays
-        Places of the bits that are flipped together.
-    ber : float
-        Bit error rate that the decoder is told.
 
     Returns
     -------
-    float64 (len(flips),)
-        Mean over items of the sum over samples. Negative where flips happen to help.
+    float64 (len(plan.flips),)
+        Mean over items of the squared change, summed over samples.
 
     Raises
     ------
     RuntimeError
         A stream with flipped bits is not decoded.
     """
-    total = np.zeros(len(flips))
+    moved, expected = np.zeros(len(plan.flips)), np.zeros(len(plan.flips))
     for item in items:
-        sent = codec.encode(item)
+        sent = plan.codec.encode(item)
         bits = sent.bits.unpack()
-        error: list[float] = []
-        cases = [np.zeros(0, np.int64), *flips]
-        for at in range(0, len(cases), BATCH):
-            received = []
-            for places in cases[at : at + BATCH]:
-                hit = bits.copy()
-                hit[places] ^= 1
-                received.append(Received(PackedBits.from_bits(hit), sent.side, ber=ber))
-            for decoded in decode_all(codec, received):
+        rows = np.repeat(bits[None], 1 + len(plan.flips), 0)
+        for row, places in zip(rows[1:], plan.flips, strict=True):
+            row[places] ^= 1
+        clean = None
+        for at in range(0, len(rows), BATCH):
+            part = rows[at : at + BATCH]
+            received = [
+                Received(PackedBits.from_bits(row), sent.side, ber=plan.ber) for row in part
+            ]
+            for k, decoded in enumerate(decode_all(plan.codec, received), at):
                 if decoded.value is None:
                     raise RuntimeError(f"{item.id} is lost with a flipped bit: {decoded.detail}")
-                difference = decoded.value.astype(np.float64) - item.value
-                error.append(float((difference**2).sum()))
-        total += np.array(error[1:]) - error[0]
-    return total / len(items)
+                value = decoded.value.astype(np.float64)
+                clean = value if clean is None else clean
+                if k:
+                    moved[k - 1] += ((value - clean) ** 2).sum()
+        if plan.values is not None:
+            found = plan.values(rows)
+            expected += ((found[1:] - found[0]) ** 2).sum(1)
+    if plan.known is None:
+        return moved / len(items)
+    # a flip that moved no value of these pictures says nothing of the network
+    gain = np.where(expected > 0, moved / np.where(expected > 0, expected, 1), 1.0)
+    return gain * plan.known
 
 
 def face_plans(weights: Weights) -> Iterator[Plan]:
     """Every bit of each code of `ncode_joint`."""
-    for bits in RATES:
-        for design in DESIGNS:
-            for labels in LABELS:
-                codec = NCodeJoint(bits, design, labels, weights=weights.name)
-                flips = list(np.arange(bits)[:, None])
-                yield Plan(face_map_name(bits, design, labels), codec, flips, design)
+    from gencomm.codecs.ncode_joint.inference import Networks
+
+    networks = Networks(weights)
+    for bits, design, labels in product(RATES, DESIGNS, LABELS):
+        codec = NCodeJoint(bits, design, labels, weights=weights.name)
+        values = partial(networks.values, bits=bits, design=design, labels=labels, ber=design)
+        yield Plan(
+            face_map_name(bits, design, labels),
+            codec,
+            list(np.arange(bits)[:, None]),
+            design,
+            values,
+            networks.importance(bits, design, labels),
+        )
 
 
 def cell_plans(weights: Weights) -> Iterator[Plan]:
@@ -147,6 +174,7 @@ def main() -> None:
     parser.add_argument("--data", required=True, help="a packed set")
     parser.add_argument("--split", help="part of the set, such as validation")
     parser.add_argument("--count", type=int, default=8, help="pictures (default: 8)")
+    parser.add_argument("--only", default="", help="maps whose names begin so, such as bits=512")
     args = parser.parse_args()
     weights = load_weights(args.weights or args.codec)
     items = list(Packed(args.data, args.count, split=args.split))
@@ -154,12 +182,14 @@ def main() -> None:
         items = [middle_of(item) for item in items]
     maps = {}
     for plan in PLANS[args.codec](weights):
-        maps[plan.name] = flip_costs(plan.codec, items, plan.flips, plan.ber)
+        if not plan.name.startswith(args.only):
+            continue
+        maps[plan.name] = flip_changes(plan, items)
         print(
             f"{plan.name}: {maps[plan.name].min():.0f} to {maps[plan.name].max():.0f}", flush=True
         )
     part = f", part {args.split}" if args.split else ""
-    words = f"mean increase of the squared error for one flipped bit, on {len(items)} pictures of "
+    words = f"squared change of a picture by one flipped bit, on {len(items)} pictures of "
     path = write_maps(weights, maps, f"{words}{Path(args.data).name}{part}")
     print(f"wrote {path}")
 

@@ -26,7 +26,7 @@ def map_path(name: str) -> Path:
 
 
 def sensitivity_map(weights: Weights, name: str) -> np.ndarray | None:
-    """Mean increase of the squared error for a flipped bit; float64 (n,), or None if unmeasured.
+    """Mean squared change of a picture by a flipped bit; float64 (n,), or None if unmeasured.
 
     Parameters
     ----------

@@ -32,15 +32,27 @@ class Plain:
         return Decoded((bits @ np.array([128, 64])).astype(np.uint8).reshape(2, 2))
 
 
-def test_the_cost_of_a_flip_is_the_closed_form():
-    flip_costs = pytest.importorskip("gencomm.training.sensitivity").flip_costs
+def test_the_change_by_a_flip_is_the_closed_form():
+    module = pytest.importorskip("gencomm.training.sensitivity")
     items = [image_item(str(v), np.full((2, 2), v, np.uint8)) for v in (0, 64, 128, 192)]
-    # samples are decoded exactly, so that a flip costs its weight squared
     flips = [np.array([k]) for k in range(8)]
-    np.testing.assert_allclose(flip_costs(Plain(), items, flips), [128**2, 64**2] * 4)
-    both = flip_costs(Plain(), items, [np.array([0, 1])])
+    plan = module.Plan("plain", Plain(), flips, 0.0)
+    np.testing.assert_allclose(module.flip_changes(plan, items), [128**2, 64**2] * 4)
+    both = module.flip_changes(plan._replace(flips=[np.array([0, 1])]), items)
     # 0 <-> 192 and 64 <-> 128
     np.testing.assert_allclose(both, [(2 * 192**2 + 2 * 64**2) / 4])
+
+
+def test_where_the_change_of_values_is_known_pictures_say_what_the_decoder_adds():
+    module = pytest.importorskip("gencomm.training.sensitivity")
+    items = [image_item(str(v), np.full((2, 2), v, np.uint8)) for v in (0, 64)]
+
+    def values(bits):  # half of what the picture moves by, in amplitude
+        return bits.reshape(len(bits), 4, 2) @ np.array([64.0, 32.0])
+
+    known = np.arange(1.0, 9.0)
+    plan = module.Plan("plain", Plain(), [np.array([k]) for k in range(8)], 0.0, values, known)
+    np.testing.assert_allclose(module.flip_changes(plan, items), 4 * known)
 
 
 def weights(tmp_path, checksum="abc"):
@@ -83,14 +95,22 @@ def test_classes_are_of_equal_size_and_in_order():
     assert importance_classes(cost, 4).dtype == np.uint8
 
 
-@pytest.mark.skipif("ncode_joint" not in index(), reason="no weights in the package")
-def test_the_maps_of_the_package_are_of_its_weights_and_set_the_classes():
-    from gencomm.codecs.ncode_joint.codec import NCodeJoint, map_name
+@pytest.mark.parametrize("name", sorted(index()))
+def test_maps_of_the_package_are_of_its_weights(name):
+    path = map_path(name)
+    if path.is_file():
+        measured = json.loads(path.read_text())["weights"]
+        again = f"measure again: python -m gencomm.training.sensitivity {name}"
+        assert measured == load_weights(name).checksum, again
 
-    pytest.importorskip("torch")
-    own = load_weights("ncode_joint")
-    found = sensitivity_map(own, map_name(512, 0.0, "learnt"))
-    assert found is not None, "measure again: python -m gencomm.training.sensitivity ncode_joint"
-    face = image_item("grey", np.full((64, 64, 3), 120, np.uint8))
-    sent = NCodeJoint(search=0).encode(face)
-    np.testing.assert_array_equal(sent.classes, importance_classes(found, 4))
+
+def test_a_map_sets_the_classes(tmp_path, monkeypatch):
+    from gencomm.codecs.ncode_joint import codec
+
+    cost = np.random.default_rng(0).permutation(512).astype(float)
+    names = []
+    monkeypatch.setattr(codec, "_networks", lambda weights: None)
+    monkeypatch.setattr(codec, "sensitivity_map", lambda _, name: names.append(name) or cost)
+    found = codec._classes(weights(tmp_path), 512, 0.0, "learnt")
+    np.testing.assert_array_equal(found, importance_classes(cost, 4))
+    assert names == [codec.map_name(512, 0.0, "learnt")]

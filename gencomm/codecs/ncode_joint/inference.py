@@ -125,6 +125,14 @@ class Networks:
             found.append(out.clamp(0, 255).round().byte().permute(0, 2, 3, 1).numpy())
         return np.concatenate(found)[: len(received)]
 
+    @torch.no_grad()
+    def values(
+        self, sent: np.ndarray, bits: int, design: float, labels: str, ber: float
+    ) -> np.ndarray:
+        """Values of bits (n, bits) that arrived at an error rate, float64 (n, COUNT)."""
+        arrived = torch.from_numpy(np.packbits(sent, axis=1).astype(np.int64)).T
+        return self.code(bits, design, labels).look_up(arrived, ber, COUNT).numpy()
+
     def importance(self, bits: int, design: float, labels: str) -> np.ndarray:
         """Mean squared change of the values when a bit is flipped, float64 (bits,).
 
