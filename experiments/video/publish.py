@@ -45,7 +45,7 @@ def words(link: str) -> str:
         return f"packets lost in bursts of {burst[1]}" if burst else "packets lost singly"
     code, _, medium = link.rpartition("|")
     if medium.startswith("awgn"):
-        return f"{code} over AWGN"
+        return f"{code.replace('|', ', ')} over AWGN"
     return "bit errors"
 
 
@@ -78,6 +78,15 @@ def draw(run: Run, axis: str, folder: Path, first: bool, sheets: bool, title: st
                 kept = store.artefacts()
             figure = run_sheet(rows, kept, "psnr", axis, title=title, cells=cells)
             save(figure, folder / (f"sheet-{axis}{end}.png" if not first or end else "sheet.png"))
+
+
+def draw_links(run: Run, axis: str, path: Path, title: str) -> None:
+    """H.264 over each of several links, in one figure: what a code is worth."""
+    table = run.curves(axis)
+    codec = next((c for c in table["codec"] if c.startswith("h264")), table["codec"].iloc[0])
+    part = table[table["codec"] == codec]
+    labels = [words(link) for link, _ in by_link(part)]
+    save(quality_figure(part, "psnr", axis, f"{title}: {codec}", labels), path)
 
 
 def _column(line: dict, axis: str, end: str = "") -> float | None:
@@ -227,7 +236,10 @@ def main() -> int:
     bears = pd.concat([run.resilience("psnr", axis=axis) for axis in axes], ignore_index=True)
     write_atomically(folder / "resilience.csv", bears.to_csv(index=False).encode())
     for axis in axes:
-        draw(run, axis, folder, axis == axes[0], not arguments.no_sheet, name)
+        coded = axis == "ebno_db"
+        draw(run, axis, folder, axis == axes[0] and not coded, not arguments.no_sheet, name)
+        if coded:
+            draw_links(run, axis, folder / "figure.png", name)
     found = breaks(run, axes) + factors(run) + slices(run)
     text = json.dumps(found, indent=1) + "\n"
     write_atomically(folder / "claims.json", text.encode())
