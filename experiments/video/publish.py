@@ -109,8 +109,9 @@ def breaks(run: Run, axes: list[str]) -> list[dict]:
                     "source": "results.csv; rows of the sweep",
                     "target": "reported",
                     "value": value,
-                    "low": _column(line, axis, "_low"),
-                    "high": _column(line, axis, "_high"),
+                    # one clip has no spread over clips
+                    "low": _column(line, axis, "_low") if line["n_items"] > 1 else None,
+                    "high": _column(line, axis, "_high") if line["n_items"] > 1 else None,
                     "verdict": "reproduced",
                 }
             )
