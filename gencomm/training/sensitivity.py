@@ -26,7 +26,7 @@ import numpy as np
 from channels.bits import PackedBits
 from gencomm.codecs.contract import Codec, Received, decode_all
 from gencomm.codecs.fixed_length import HEADER_BITS
-from gencomm.codecs.generative.allocation import CELL, MOST, layout
+from gencomm.codecs.generative.allocation import CELL, MOST
 from gencomm.codecs.generative.codec import Generative
 from gencomm.codecs.generative.codec import map_name as cell_map_name
 from gencomm.codecs.ncode_joint.codec import NCodeJoint
@@ -142,15 +142,12 @@ def face_plans(weights: Weights) -> Iterator[Plan]:
 
 def cell_plans(weights: Weights) -> Iterator[Plan]:
     """Every bit of the largest cell of `generative`, all its copies at once."""
-    plan = layout(MOST, float(weights.state["sizes"]["design_ber"]))
-    middle = HEADER_BITS + (CELLS * CELLS // 2) * MOST
-    pairs = list(zip(plan.value.tolist(), plan.plane.tolist(), strict=True))
-    places: dict[tuple[int, int], list[int]] = {}
-    for k, pair in enumerate(pairs):
-        places.setdefault(pair, []).append(middle + k)
-    flips = [np.array(places[pair]) for pair in pairs]
     codec = Generative(bpp=1.0, weights=weights.name)
-    yield Plan(cell_map_name("gray"), codec, flips, 0.0)
+    known, decoded, source = codec.changes(MOST)
+    middle = HEADER_BITS + (CELLS * CELLS // 2) * MOST
+    flips = [middle + np.flatnonzero(source == bit) for bit in source]
+    own = middle + np.unique(source, return_index=True)[1]  # one copy of each
+    yield Plan(cell_map_name("gray"), codec, flips, 0.0, lambda rows: decoded(rows[:, own]), known)
 
 
 def middle_of(item: Item) -> Item:

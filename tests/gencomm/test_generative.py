@@ -419,3 +419,15 @@ def test_training_goes_on_from_a_codecs_weights_and_comes_back(monkeypatch, weig
 def test_unknown_options_of_the_recipe(options):
     with pytest.raises(ValueError, match="is "):
         GenerativeRecipe(**options)
+
+
+@pytest.mark.slow
+def test_a_measured_map_orders_bits_nearly_as_the_closed_form_does(weights):
+    """The small network is close to linear: what is measured through it is near what is known."""
+    module = pytest.importorskip("gencomm.training.sensitivity")
+    (plan,) = module.cell_plans(Generative(weights=weights).weights)
+    found = module.flip_changes(plan, [item(96, 96, seed=seed) for seed in range(2)])
+    assert found.shape == (512,)
+    assert (found >= 0).all()
+    seen = found > 0
+    assert np.corrcoef(np.log(found[seen]), np.log(plan.known[seen]))[0, 1] > 0.8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -138,11 +139,26 @@ class Generative(Weighted):
         plan = _layout(self.weights, budget)
         moved = sensitivity_map(self.weights, map_name(self.labels))
         if moved is None:
-            weight = self.weights.arrays["code.importance"].astype(float)[plan.value]
-            code = _code(self.weights, budget, self.labels)
-            moved = code.sensitivity()[plan.source] * weight
+            moved = self.changes(budget)[0]
         moved = moved[:budget] / plan.copies[plan.value, plan.plane] ** 2
         return 1 + importance_classes(moved, CLASSES)
+
+    def changes(self, budget: int) -> tuple[np.ndarray, Callable, np.ndarray]:
+        """What a wrong bit of a cell does to its values.
+
+        Returns
+        -------
+        known : float64 (budget,)
+            Mean squared change of a grey picture, by all copies of each bit together.
+        decoded : callable
+            A cell's own bits (n, own) to values, scaled as a grey picture shows them.
+        source : int64 (budget,)
+            Which of the own bits each sent one is a copy of.
+        """
+        plan, code = _layout(self.weights, budget), _code(self.weights, budget, self.labels)
+        weight = self.weights.arrays["code.importance"].astype(float)
+        known = code.sensitivity()[plan.source] * weight[plan.value]
+        return known, lambda bits: code.decode(bits) * np.sqrt(weight), plan.source
 
     def decode(self, received: Received) -> Decoded:
         """Every bit pattern is a picture; only size and length can make it impossible."""
