@@ -105,7 +105,7 @@ class SymbolEncoder:
         runs = _Runs.of(indices, len(self.models.tables))
         part = np.take_along_axis(symbols, runs.order, 1)
         reach = self.models.tables.reach[runs.sorted].astype(np.int32)
-        outside = np.abs(part) > reach
+        outside: np.ndarray = np.abs(part) > reach
         coded = np.where(outside, 2 * reach + 1, part + reach).astype(np.int32)
         models, escapes = self.models, outside.any(1).tolist()
         for k, encoder in enumerate(self.encoders):
