@@ -9,8 +9,8 @@ What a bit does depends on the picture, so that a plain mean over a few pictures
 than the closed form of what it does to the values, which knows no network but all of training
 (measured at 512 bits, a quarter of them protected, four faces: 0.2 to 0.6 dB worse). So where a
 code has that closed form, pictures only say how much the decoder makes of a change of values: the
-ratio of both changes over the pictures, times the closed form (a ratio estimator). For `ncode_joint`
-that comes to the closed form within 0.03 dB, whose decoder is nearly linear: no map is shipped.
+ratio of both changes over the pictures, times the closed form (a ratio estimator). For
+`ncode_joint`, nearly linear, it is worth the same within 0.03 dB: no map is shipped.
 """
 
 from __future__ import annotations
