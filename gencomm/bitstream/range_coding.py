@@ -105,7 +105,8 @@ class SymbolEncoder:
         runs = _Runs.of(indices, len(self.models.tables))
         part = np.take_along_axis(symbols, runs.order, 1)
         reach = self.models.tables.reach[runs.sorted].astype(np.int32)
-        outside: np.ndarray = np.abs(part) > reach
+        outside = np.zeros(part.shape, bool)
+        np.greater(np.abs(part), reach, out=outside)
         coded = np.where(outside, 2 * reach + 1, part + reach).astype(np.int32)
         models, escapes = self.models, outside.any(1).tolist()
         for k, encoder in enumerate(self.encoders):
@@ -114,8 +115,9 @@ class SymbolEncoder:
                 places = slice(at, at + runs.lengths[run])
                 at = places.stop
                 encode(coded[k, places], models[runs.tables[run]])
-                if escapes[k] and outside[k, places].any():
-                    values = part[k, places][outside[k, places]] + LARGEST
+                beyond = outside[k][places]
+                if escapes[k] and beyond.any():
+                    values = part[k, places][beyond] + LARGEST
                     encode(values.astype(np.int32), _ESCAPED)
             self.crc[k] = zlib.crc32(symbols[k].tobytes(), self.crc[k])
 
