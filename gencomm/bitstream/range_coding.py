@@ -105,10 +105,9 @@ class SymbolEncoder:
         runs = _Runs.of(indices, len(self.models.tables))
         part = np.take_along_axis(symbols, runs.order, 1)
         reach = self.models.tables.reach[runs.sorted].astype(np.int32)
-        outside = np.zeros(part.shape, bool)
-        np.greater(np.abs(part), reach, out=outside)
+        outside = np.abs(part) > reach
         coded = np.where(outside, 2 * reach + 1, part + reach).astype(np.int32)
-        models, escapes = self.models, outside.any(1).tolist()
+        models, escapes = self.models, [bool(row.any()) for row in outside]
         for k, encoder in enumerate(self.encoders):
             at, encode = 0, encoder.encode
             for run in range(runs.bounds[k], runs.bounds[k + 1]):
