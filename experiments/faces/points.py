@@ -7,7 +7,7 @@ from gencomm.codecs.registry import make_codec
 BERS = (0.0, 1e-2, 5e-2, 1e-1)
 
 #: Qualities at which `cae` has means of about 512, 1,024 and 1,349 bits behind the header.
-CAE_FACES = (30, 60, 80)
+CAE_FACES = (20, 66, 83)
 
 FIXED = [
     *(f"klt(bits={bits})" for bits in (128, 256, 512, 1024)),

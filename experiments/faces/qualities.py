@@ -14,7 +14,7 @@ from gencomm.codecs.registry import make_codec
 from gencomm.items import Item
 from gencomm.sources.packed import Packed
 
-TARGETS, FACES = (512, 1024, 1349), 60
+TARGETS, FACES = (512, 1024, 1349), 40
 
 
 def payload(weights: str, quality: float, items: list[Item]) -> float:
