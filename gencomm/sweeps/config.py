@@ -19,6 +19,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,8 +35,21 @@ _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmg]i?b)?\s*", re.IGNORECASE)
 
 #: What ``--quick`` keeps: this many items, points on an axis, and trials.
 QUICK_ITEMS, QUICK_POINTS, QUICK_TRIALS = 2, 5, 4
-#: The built-in configuration of the main job.
-BUILT_IN = Path(__file__).parent.parent / "configs" / "photos.yaml"
+_CONFIGS = Path(__file__).parent.parent / "configs"
+#: The built-in configuration of the main job, and what runs where learned codecs can't.
+BUILT_IN, BUILT_IN_CLASSICAL = _CONFIGS / "photos.yaml", _CONFIGS / "photos_classical.yaml"
+#: What the extra [learned] brings.
+LEARNED = ("torch", "safetensors", "constriction")
+
+
+def lacking() -> list[str]:
+    """Packages of the extra [learned] that are not installed; none of them is imported."""
+    return [name for name in LEARNED if find_spec(name) is None]
+
+
+def built_in() -> Path:
+    """The configuration of a sweep that is given none."""
+    return BUILT_IN_CLASSICAL if lacking() else BUILT_IN
 
 
 def _bytes(value: Any) -> Any:

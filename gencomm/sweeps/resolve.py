@@ -19,7 +19,7 @@ from gencomm.metrics.registry import METRICS
 from gencomm.policy import Policy
 from gencomm.sources import SOURCES, Source
 from gencomm.sweeps.budget import LADDER, Budget, at_budget, has_ladder, rungs
-from gencomm.sweeps.config import BUILT_IN, SweepConfig, read_yaml
+from gencomm.sweeps.config import SweepConfig, built_in, read_yaml
 from gencomm.sweeps.grid import Axis, axis_values, fill, missing_axis, placeholders, points
 from gencomm.sweeps.problems import ConfigError, Problem, from_pydantic, path_text
 from gencomm.sweeps.store import RESERVED
@@ -80,7 +80,8 @@ def read_config(config: SweepConfig | Mapping[str, Any] | str | Path | None) -> 
     Parameters
     ----------
     config : path, mapping, or None
-        None means the built-in configuration of the main job.
+        None means the built-in configuration of the main job; without the extra [learned], one
+        of classical codecs alone.
 
     Raises
     ------
@@ -94,7 +95,7 @@ def resolve(config: SweepConfig | Mapping[str, Any] | str | Path | None) -> Reso
     """The same, with the parts that the configuration names."""
     name, raw = "configuration", config
     if config is None:
-        config = BUILT_IN
+        config = built_in()
     if isinstance(config, SweepConfig):
         raw = config.plain()
     elif isinstance(config, (str, Path)):

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from gencomm.sweeps.config import BUILT_IN, SweepConfig, read_yaml, to_yaml
+from gencomm.sweeps.config import BUILT_IN, BUILT_IN_CLASSICAL, SweepConfig, read_yaml, to_yaml
 from gencomm.sweeps.grid import thin
 from gencomm.sweeps.problems import ConfigError
 from gencomm.sweeps.resolve import read_config, resolve
@@ -187,10 +187,18 @@ def test_quick_is_smaller_in_all_that_costs_time():
     assert SweepConfig.model_validate(quick.plain()) == quick
 
 
-def test_the_built_in_configuration_is_right():
+@pytest.mark.parametrize(
+    ("missing", "path"), [((), BUILT_IN), (("constriction",), BUILT_IN_CLASSICAL)]
+)
+def test_the_built_in_configurations_are_right(monkeypatch, missing, path):
+    monkeypatch.setattr(
+        "gencomm.sweeps.config.find_spec", lambda name: None if name in missing else name
+    )
     resolved = resolve(None)
-    assert read_yaml(BUILT_IN)["name"] == resolved.config.name
-    assert len(resolved.codecs) == 6
+    assert read_yaml(path)["name"] == resolved.config.name
+    families = {codec.spec.split("(")[0] for codec in resolved.codecs}
+    assert {"jpeg", "jpeg2000", "webp", "avif", "block_dct"} <= families
+    assert ({"generative", "cae"} <= families) == (not missing)
     assert resolved.links[0].point == {"ber": 1e-6}
     assert resolved.links[-1].point == {"ber": 1e-1}
 
