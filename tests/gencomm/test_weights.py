@@ -73,6 +73,8 @@ def test_the_packages_own_weights_are_as_the_index_says():
     for name, entry in index().items():
         loaded = load_weights(name)
         assert loaded.checksum == entry["sha256"]
-        assert entry["bytes"] <= 12 * 2**20
+        # what the project allows itself a codec: 12 MB for entropy codes, 16 MB for fixed length
+        entropy_coded = name.split("_")[0] in ("cae", "hyperprior")
+        assert entry["bytes"] <= (12 if entropy_coded else 16) * 10**6
         card = (weights.FOLDER / f"{name}.md").read_text(encoding="utf-8")
         assert "Data" in card
