@@ -22,8 +22,8 @@ class _OfClips:
         return np.ascontiguousarray(check_clip(reference, self.name))
 
     def measure(self, state: np.ndarray, values: np.ndarray) -> np.ndarray:
-        values = check_clips(values, state)
-        return np.array([self.one(state, np.ascontiguousarray(v)) for v in values], np.float64)
+        clips = check_clips(values, state)
+        return np.array([self.one(state, np.ascontiguousarray(clip)) for clip in clips])
 
     def one(self, reference: np.ndarray, value: np.ndarray) -> float:
         """The score of one clip."""
