@@ -17,6 +17,7 @@ HEROES = [AWARE, MILD, PLAIN]
 SOFT = "ncode_joint(design_ber=0.05,decode=soft)"
 #: What the paper's claim is about, each at the rate nearest 512 bits of payload that it reaches.
 ENTROPY_CODED = {
+    "cae(quality=30,weights=cae_faces64)": "cae trained on faces",
     "cae(quality=0)": "cae",
     "hyperprior(quality=0)": "hyperprior",
     "avif(quality=0,speed=2)": "avif",

@@ -11,7 +11,8 @@ from tables import joined, loss_claim, ratio_claim, ratios, write
 from gencomm.analysis import curves, resilience
 
 RUNS = ("coded", "fixed", "awgn_coded", "awgn_fixed")
-RATES = (0.25, 0.5)
+#: Rates, and the generative code's operating point at each: its default names itself without it.
+RATES = {0.25: "generative", 0.5: "generative(bpp=0.5)"}
 #: What the target names, and what else stands in the figure.
 NAMED = ("jpeg", "jpeg2000", "cae", "hyperprior")
 CODECS = ("generative", "cae", "hyperprior", "avif", "webp", "jpeg2000", "jpeg", "block_dct")
@@ -27,7 +28,7 @@ def publish(runs: Path, folder: Path) -> list[dict]:
     table = curves(*bsc, axis="ber")
     write(table, folder / "results.csv")
     write(resilience(*bsc, axis="ber"), folder / "resilience.csv")
-    compared = _same_rate(ratios(bsc, [f"generative(bpp={r})" for r in RATES], "ber"))
+    compared = _same_rate(ratios(bsc, list(RATES.values()), "ber"))
     write(compared, folder / "ratios.csv")
     by_rate = {f"{r} bits per pixel": _named(table, r) for r in RATES}
     names = {name: name for name in CODECS}
@@ -39,14 +40,15 @@ def publish(runs: Path, folder: Path) -> list[dict]:
     noisy = curves(*awgn, axis="ebno_db")
     write(noisy, folder / "results_awgn.csv")
     write(resilience(*awgn, axis="ebno_db"), folder / "resilience_awgn.csv")
-    low = _named(noisy, RATES[0])
+    least = min(RATES)
+    low = _named(noisy, least)
     columns_figure(
         {f"{title}, uncoded": low[low["link"] == link] for link, title in LINKS.items()},
         ("psnr", "outage"), "ebno_db",
         {"generative": "generative", "generative(decode=hard)": "generative, hard decisions"}
         | {name: name for name in CODECS[1:]},
         folder / "awgn.png",
-        f"{_counts(noisy)}; {RATES[0]} bits per pixel; edge: clean quality",
+        f"{_counts(noisy)}; {least} bits per pixel; edge: clean quality",
     )  # fmt: skip
     return claims(bsc, compared)
 
@@ -54,8 +56,7 @@ def publish(runs: Path, folder: Path) -> list[dict]:
 def claims(bsc: tuple[pd.DataFrame, pd.DataFrame], compared: pd.DataFrame) -> list[dict]:
     """Ratios to each codec that the target names, and losses, at each rate."""
     found = []
-    for rate in RATES:
-        hero = f"generative(bpp={rate})"
+    for rate, hero in RATES.items():
         of_hero = compared[compared["of"] == hero]
         for name in NAMED:
             line = of_hero[of_hero["codec"] == f"{name}(bpp={rate})"].iloc[0].to_dict()
@@ -65,19 +66,19 @@ def claims(bsc: tuple[pd.DataFrame, pd.DataFrame], compared: pd.DataFrame) -> li
 
 
 def _rate(codecs: pd.Series) -> pd.Series:
-    return codecs.str.extract(r"bpp=([\d.]+)")[0].astype(float)
+    """Bits per pixel asked of each; two defaults go without saying."""
+    rate = codecs.str.extract(r"bpp=([\d.]+)")[0].astype(float)
+    return rate.fillna(codecs.str.startswith("generative").map({True: 0.25, False: 0.5}))
 
 
 def _same_rate(compared: pd.DataFrame) -> pd.DataFrame:
-    # block_dct calls itself by what its rate came to; its half a bit per pixel is its default
-    return compared[_rate(compared["of"]) == _rate(compared["codec"]).fillna(RATES[1])]
+    return compared[_rate(compared["of"]) == _rate(compared["codec"])]
 
 
 def _named(table: pd.DataFrame, rate: float) -> pd.DataFrame:
     """Operating points of one rate, under the names of their families."""
-    part = table[_rate(table["codec"]).fillna(RATES[1]) == rate]
+    part = table[_rate(table["codec"]) == rate]
     short = part["codec"].str.replace(r"bpp=[\d.]+,?", "", regex=True)
-    short = short.str.replace(r",?weights=[^,)]*", "", regex=True)
     return part.assign(
         codec=short.str.replace("(,", "(", regex=False).str.replace("()", "", regex=False)
     )
