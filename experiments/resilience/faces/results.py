@@ -69,8 +69,10 @@ def publish(runs: Path, folder: Path) -> list[dict]:
     )  # fmt: skip
     judged = Run(runs / "judges").curves("ber")
     write(judged, folder / "judges.csv")
+    there = set(judged["codec"])
     columns_figure(
-        {"": judged}, ("identity", "lpips"), "ber", {**FIXED, **ENTROPY_CODED},
+        {"": judged}, ("identity", "lpips"), "ber",
+        {codec: n for codec, n in {**FIXED, **ENTROPY_CODED}.items() if codec in there},
         folder / "judges.png", f"{_counts(judged)}; headers granted free", width=5.6,
     )  # fmt: skip
     Run(runs / "sheet").sheet(out=folder / "sheet.png")
